@@ -1,0 +1,57 @@
+//! What one borrowed scan of a request tells: enough to choose targets without reading it into the hub.
+
+use std::borrow::Cow;
+
+/// Facts of a request, borrowed from its body.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outline<'a> {
+    /// Model as the caller named it; empty when the dialect lets it out.
+    pub model: Cow<'a, str>,
+    /// More models to fall through to (`models`, `fallbacks`).
+    pub fallbacks: Vec<Cow<'a, str>>,
+    /// Stream the answer.
+    pub stream: bool,
+    /// A streaming caller asked for a usage event.
+    pub stream_usage: bool,
+    /// What a target must be able to do.
+    pub needs: Needs,
+    /// Opaque id of the end user.
+    pub user: Option<Cow<'a, str>>,
+}
+
+/// What a target must be able to do to serve a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Estimated prompt tokens: bytes / 4 · 1.1, at least 1; inline media counted as [`MEDIA_TOKENS`] each.
+    pub input_tokens: u64,
+    /// Output limit the caller set: the largest of all it declared.
+    pub max_output_tokens: Option<u64>,
+    /// Functions are offered or called.
+    pub tools: bool,
+    /// A call is demanded.
+    pub forced_tool: bool,
+    /// The answer must match a JSON schema.
+    pub json_schema: bool,
+    /// Pictures are shown.
+    pub images: bool,
+    /// Sound is played.
+    pub audio: bool,
+    /// Documents are shown.
+    pub files: bool,
+    /// Several alternative answers.
+    pub many_choices: bool,
+    /// Number of messages.
+    pub messages: usize,
+}
+
+/// Prompt tokens assumed for one picture, sound or document, whose bytes say nothing about its tokens
+/// (about one 1024×1024 picture on the large vendors).
+pub const MEDIA_TOKENS: u64 = 1_000;
+
+/// Tokens of `bytes` of prompt text: a quarter, plus a tenth for safety, at least one.
+/// Source: the admission rule of the resilience specification (bytes / 4 · 1.1).
+#[must_use]
+pub const fn estimate_tokens(bytes: usize) -> u64 {
+    let tokens = (bytes as u64).saturating_mul(11) / 40;
+    if tokens == 0 { 1 } else { tokens }
+}

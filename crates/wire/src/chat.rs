@@ -157,6 +157,21 @@ pub struct ToolUse {
     pub parallel: Option<bool>,
 }
 
+impl ToolUse {
+    /// The function the choice names although it is not among those offered.
+    #[must_use]
+    pub fn stranger(&self) -> Option<&str> {
+        let known = |name: &&String| self.tools.iter().any(|tool| tool.name == **name);
+        match &self.choice {
+            // Where nothing is offered, there is nothing to choose and the choice is left out.
+            Some(ToolChoice::Named(name)) if !self.tools.is_empty() => {
+                Some(name).filter(|name| !known(name)).map(String::as_str)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A function the model may call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tool {

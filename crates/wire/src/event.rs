@@ -1,6 +1,6 @@
 //! The hub's stream: what happens while an answer arrives.
 //!
-//! Order, per answer: `Start`, then deltas, then one `Finish` per choice, `Usage` at most at the end, `End` last.
+//! Order, per answer: `Start`, then deltas and one `Finish` per choice, `End` last; `Usage` anywhere between.
 //! [`crate::laws`] states it exactly.
 
 use crate::chat::{Finish, Seal, Usage};

@@ -12,6 +12,8 @@ use crate::sse::Frame;
 use crate::target::Target;
 use bytes::Bytes;
 
+pub use crate::refusal::{Invalid, Refusal, Unspeakable};
+
 /// A request as it came in: the body, and what the URL said for formats that put it there.
 #[derive(Debug, Clone, Copy)]
 pub struct Inbound<'a> {
@@ -24,7 +26,7 @@ pub struct Inbound<'a> {
 }
 
 /// What a caller speaks.
-pub trait Dialect: Send + Sync {
+pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// Name in logs and in the conformance grid, e.g. `openai-chat`.
     fn name(&self) -> &'static str;
 
@@ -79,7 +81,7 @@ pub trait Encoder: Send {
 }
 
 /// What a provider speaks.
-pub trait Wire: Send + Sync {
+pub trait Wire: std::fmt::Debug + Send + Sync {
     /// Name in catalog rows and configuration, e.g. `openai-chat`.
     fn name(&self) -> &'static str;
 
@@ -139,35 +141,6 @@ pub enum Decoded {
     Corrupt(&'static str),
     /// The provider reports an error inside the stream.
     Failed(Box<ErrorBody>),
-}
-
-/// The caller's body is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Invalid {
-    /// Path of the offending field (`messages[2].role`), when there is one.
-    pub param: Option<String>,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-/// Why a body could not be read into the hub.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The caller's fault.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// Valid, but only a target of the same wire can be told.
-    #[error(transparent)]
-    Unspeakable(#[from] Unspeakable),
-}
-
-/// A request cannot be said in a wire or to a target.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot express {what}")]
-pub struct Unspeakable {
-    /// What has no words there, e.g. "custom tools".
-    pub what: &'static str,
 }
 
 /// A complete answer that is none.

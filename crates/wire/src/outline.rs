@@ -1,5 +1,7 @@
 //! What one borrowed scan of a request tells: enough to choose targets without reading it into the hub.
 
+use crate::json::Members;
+use crate::refusal::Unspeakable;
 use std::borrow::Cow;
 
 /// Facts of a request, borrowed from its body.
@@ -17,6 +19,24 @@ pub struct Outline<'a> {
     pub needs: Needs,
     /// Opaque id of the end user.
     pub user: Option<Cow<'a, str>>,
+    /// Where the top-level members of the body stand, when the scan could note it in passing: adapting the body then
+    /// needs no scan of its own.
+    pub(crate) members: Option<Members<'a>>,
+}
+
+impl<'a> Outline<'a> {
+    /// Where the members of the body stand.
+    ///
+    /// # Errors
+    /// When `body` is not the one outlined here, and no JSON object.
+    pub(crate) fn members_of(&self, body: &'a [u8]) -> Result<Cow<'_, Members<'a>>, Unspeakable> {
+        if let Some(members) = self.members.as_ref().filter(|members| members.are_of(body)) {
+            return Ok(Cow::Borrowed(members));
+        }
+        // The outline has already refused bodies that repeat a member anyone acts on.
+        let members = Members::scan(body, &[]);
+        members.map(Cow::Owned).map_err(|_| Unspeakable { what: "a body that is no JSON object" })
+    }
 }
 
 /// What a target must be able to do to serve a request.

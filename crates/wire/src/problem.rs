@@ -71,4 +71,24 @@ impl ProblemKind {
         Self::Upstream,
         Self::Internal,
     ];
+
+    /// Name in logs and in the plain dialects, e.g. `rate_limited`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Authentication => "authentication",
+            Self::Permission => "permission",
+            Self::NotFound => "not_found",
+            Self::TooLarge => "too_large",
+            Self::ContextLength => "context_length",
+            Self::Refused => "refused",
+            Self::RateLimited => "rate_limited",
+            Self::Quota => "quota",
+            Self::Overloaded => "overloaded",
+            Self::Timeout => "timeout",
+            Self::Upstream => "upstream",
+            Self::Internal => "internal",
+        }
+    }
 }

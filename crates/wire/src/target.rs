@@ -1,5 +1,7 @@
 //! What a renderer must know about the target it writes for. Plain data: the catalog fills it, wires read it.
 
+use crate::chat::Effort;
+
 /// The target of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
@@ -152,6 +154,8 @@ pub struct Traits {
     pub prefill: Option<bool>,
     /// How reasoning is controlled.
     pub reasoning: ReasoningControl,
+    /// Functions are refused while the model reasons: whoever offers functions must send the effort `none`.
+    pub tools_without_reasoning: bool,
 }
 
 /// How a model's reasoning is controlled.
@@ -163,9 +167,9 @@ pub enum ReasoningControl {
     /// By a named effort.
     Effort {
         /// Weakest effort accepted.
-        least: crate::chat::Effort,
+        least: Effort,
         /// Strongest effort accepted.
-        most: crate::chat::Effort,
+        most: Effort,
     },
     /// By a token budget within these bounds; `can_disable` when 0 is allowed.
     Budget {
@@ -181,4 +185,38 @@ pub enum ReasoningControl {
         /// Reasoning can be off.
         can_disable: bool,
     },
+}
+
+/// The effort to ask for, nearest to `wanted`, of a model that takes those from `least` to `most`. A model that can
+/// be told not to reason at all has no `minimal`: its weakest is `low`.
+#[must_use]
+pub fn nearest_effort(wanted: Effort, least: Effort, most: Effort) -> Effort {
+    match wanted {
+        Effort::Minimal if least == Effort::None => Effort::Low.min(most),
+        wanted => wanted.clamp(least, most.max(least)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn efforts_fit_their_model() {
+        use Effort::{High, Low, Max, Medium, Minimal, None, XHigh};
+        for (wanted, least, most, expected) in [
+            (Medium, None, Max, Medium),
+            (None, None, High, None),
+            (Minimal, None, XHigh, Low),
+            (Minimal, None, None, None),
+            (Minimal, Minimal, High, Minimal),
+            (None, Minimal, High, Minimal),
+            (Minimal, Low, High, Low),
+            (Max, None, High, High),
+            (Low, Medium, Medium, Medium),
+            (Low, High, Medium, High),
+        ] {
+            assert_eq!(nearest_effort(wanted, least, most), expected, "{wanted:?} in {least:?}..={most:?}");
+        }
+    }
 }

@@ -1,0 +1,55 @@
+//! Usage in streams: a chunk that holds nothing else is one a relay can leave out.
+
+use crate::support::pieces;
+use unfail_wire::chat::Usage;
+use unfail_wire::event::Event;
+
+const FIRST: &str = r#"{"id":"c","choices":[{"index":0,"delta":{"content":"Hi"}}]}"#;
+const LAST: &str = r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+const BOTH: &str =
+    r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"completion_tokens":7}}"#;
+const ALONE: &str = r#"{"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":7}}"#;
+const BARE: &str = r#"{"id":"c","usage":{"prompt_tokens":3,"completion_tokens":7}}"#;
+const NULL: &str = r#"{"id":"c","choices":null,"usage":{"prompt_tokens":3,"completion_tokens":7}}"#;
+const LESS: &str = r#"{"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}}"#;
+const SILENT: &str = r#"{"id":"c","choices":[],"usage":null}"#;
+
+/// Output tokens said by each frame that says its usage and nothing else, and by the stream in the end.
+fn check(chunks: &[&str], alone: &[(usize, u64)], last: Option<u64>) {
+    let stream: String = chunks.iter().chain(&["[DONE]"]).map(|chunk| format!("data: {chunk}\n\n")).collect();
+    let pieces = pieces(&stream);
+    let found = pieces.iter().enumerate().filter_map(|(frame, (_, said))| match said[..] {
+        [Event::Usage(Usage { output, .. })] => Some((frame, output)),
+        _ => None,
+    });
+    assert_eq!(found.collect::<Vec<_>>(), alone, "{stream}");
+    let mut said = pieces.iter().flat_map(|(_, said)| said).filter_map(|event| match event {
+        Event::Usage(usage) => Some(usage.output),
+        _ => None,
+    });
+    assert_eq!(said.next_back(), last, "{stream}");
+    assert_eq!(pieces.last().unwrap().1.last(), Some(&Event::End), "{stream}");
+}
+
+#[test]
+fn usage_without_a_choice_is_said_at_once() {
+    check(&[FIRST, LAST, ALONE], &[(2, 7)], Some(7));
+    check(&[FIRST, LAST, BARE], &[(2, 7)], Some(7));
+    check(&[FIRST, LAST, NULL], &[(2, 7)], Some(7));
+    check(&[FIRST, ALONE, LAST, ALONE], &[(1, 7), (3, 7)], Some(7));
+    check(&[FIRST, ALONE, LAST, LESS], &[(1, 7), (3, 7)], Some(7));
+    check(&[FIRST, LAST, SILENT, ALONE], &[(3, 7)], Some(7));
+}
+
+#[test]
+fn usage_beside_a_choice_waits_for_the_end() {
+    check(&[FIRST, BOTH], &[], Some(7));
+    check(&[FIRST, BOTH, LESS], &[(2, 5)], Some(5));
+    check(&[FIRST, LAST], &[], None);
+}
+
+#[test]
+fn a_stream_that_begins_with_its_usage_begins() {
+    check(&[ALONE, FIRST, LAST], &[], Some(7));
+    check(&[r#"{"usage":{"completion_tokens":7}}"#, FIRST, LAST], &[], Some(7));
+}

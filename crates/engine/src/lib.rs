@@ -1,1 +1,38 @@
-//! Placeholder while the workspace is laid out.
+//! The IO shell around `policy`, and the cascade as a library.
+//!
+//! Knows sockets, clocks and providers' bytes; knows nothing about callers' HTTP. Decisions stand in `policy`,
+//! translations in `wire`; here is only what waits.
+//!
+//! Reading order: [`world`] (clock, chance) → [`call`] (a request) → [`route`] and `assemble` (its targets) →
+//! [`engine`] (the loop) → `send` (one attempt) → [`answer`] (what the caller gets) → [`cascade`] (all of it
+//! without a server).
+
+pub mod answer;
+mod assemble;
+mod body;
+pub mod call;
+pub mod cascade;
+mod cells;
+mod embed;
+pub mod engine;
+pub mod failure;
+mod fault;
+mod http;
+pub mod identify;
+pub mod observe;
+mod reader;
+mod recorder;
+mod redact;
+pub mod route;
+mod send;
+mod target;
+pub mod trail;
+pub mod validate;
+pub mod world;
+
+pub use answer::{Answer, AnswerStream, Content};
+pub use call::Call;
+pub use cascade::{Cascade, CascadeBuilder, CascadeError, Reply};
+pub use engine::{Engine, EngineError};
+pub use failure::Failure;
+pub use target::Chain;

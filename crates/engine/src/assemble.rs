@@ -1,0 +1,174 @@
+//! Builds targets and chains from a configuration: everything that can be known before the first request.
+
+use http::Uri;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use unfail_config::{Config, ProviderConfig, Route, TargetRef};
+use unfail_wire::Wire;
+use unfail_wire::wires::wire;
+
+use crate::cells::{CellRegistry, CellTerms, DomainNames};
+use crate::http::Protocol;
+use crate::target::{Chain, Credential, Endpoint, Target, TargetParts};
+use crate::validate::{Demand, Schema};
+
+/// Makes chains under one configuration.
+#[derive(Debug)]
+pub(crate) struct Workshop {
+    config: Config,
+    providers: BTreeMap<String, Provider>,
+    registry: Arc<CellRegistry>,
+}
+
+/// A provider, ready to be pointed at.
+#[derive(Debug)]
+struct Provider {
+    endpoint: Arc<Endpoint>,
+    credentials: Vec<Named>,
+}
+
+/// A credential, and its name for people.
+#[derive(Debug)]
+struct Named {
+    name: String,
+    credential: Arc<Credential>,
+}
+
+impl Workshop {
+    /// # Errors
+    /// An unknown wire, an unusable base URL or key, in words for the operator.
+    pub(crate) fn new(config: Config, registry: Arc<CellRegistry>) -> Result<Self, String> {
+        let mut providers = BTreeMap::new();
+        let mut number = 0;
+        for row in &config.providers {
+            let wire = wire(&row.wire)
+                .ok_or_else(|| format!("`{}` speaks the unknown wire `{}`", row.id, row.wire))?;
+            let endpoint = Arc::new(endpoint(row, wire)?);
+            let mut credentials = Vec::new();
+            for key in &row.keys {
+                let credential = Credential::new(number, row.auth, Some(key.secret.clone()), wire);
+                let credential =
+                    credential.map_err(|error| format!("{} of `{}`: {error}", key.name, row.id))?;
+                credentials.push(Named { name: key.name.clone(), credential: Arc::new(credential) });
+                number += 1;
+            }
+            if credentials.is_empty() {
+                let credential = Arc::new(Credential::new(number, row.auth, None, wire)?);
+                credentials.push(Named { name: "none".to_owned(), credential });
+                number += 1;
+            }
+            providers.insert(row.id.clone(), Provider { endpoint, credentials });
+        }
+        Ok(Self { config, providers, registry })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The chain of a route: each target once per credential, in order.
+    ///
+    /// # Errors
+    /// A target or schema that cannot be used, in words for the operator.
+    pub(crate) fn chain(&self, name: &str, route: &Route) -> Result<Chain, String> {
+        let mut targets = Vec::new();
+        for reference in &route.chain {
+            let provider = self
+                .providers
+                .get(&reference.provider)
+                .ok_or_else(|| format!("`{reference}` names a provider that cannot be used"))?;
+            for credential in &provider.credentials {
+                let target = self.target(reference, route, provider, credential)?;
+                targets.push(Arc::new(target));
+            }
+        }
+        let demand = match &route.schema {
+            None => None,
+            Some(source) => {
+                let schema = Schema::compile(source.clone());
+                Some(Demand::Schema(schema.map_err(|breach| format!("route `{name}`: {breach}"))?))
+            }
+        };
+        let mut rules = route.rules;
+        if usize::try_from(rules.max_calls).is_ok_and(|calls| calls >= route.chain.len()) {
+            // Room to call each target of the chain once means each of its credentials once.
+            rules.max_calls = rules.max_calls.max(u32::try_from(targets.len()).unwrap_or(u32::MAX));
+        }
+        Ok(Chain { name: name.into(), targets, rules, demand })
+    }
+
+    fn target(
+        &self,
+        reference: &TargetRef,
+        route: &Route,
+        provider: &Provider,
+        credential: &Named,
+    ) -> Result<Target, String> {
+        let label = reference.to_string();
+        let known = self.config.catalog.get(&reference.provider, &reference.model);
+        let mut traits = known.map(|model| model.traits.clone()).unwrap_or_default();
+        if let Some(cap) = route.max_output_tokens {
+            traits.max_output = Some(traits.max_output.map_or(cap, |most| most.min(cap)));
+        }
+        let names = DomainNames {
+            credential: format!("{}\u{0}{}", reference.provider, credential.name),
+            limit: format!("{label}\u{0}{}", credential.name),
+            breaker: label.clone(),
+        };
+        let terms = CellTerms { cooldown: route.rules.cooldown, breaker: route.breaker };
+        Target::new(TargetParts {
+            label: label.into(),
+            model: reference.model.clone(),
+            endpoint: provider.endpoint.clone(),
+            credential: credential.credential.clone(),
+            traits,
+            price: known.and_then(|model| model.price.clone()),
+            cells: self.registry.cells(&names, terms),
+            listed: known.is_some(),
+        })
+    }
+}
+
+fn endpoint(row: &ProviderConfig, wire: &'static dyn Wire) -> Result<Endpoint, String> {
+    let wrong = |why: &str| format!("base URL of `{}`: {why}", row.id);
+    let uri: Uri = row.base_url.parse().map_err(|_| wrong("not a URL"))?;
+    let parts = uri.into_parts();
+    let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+        return Err(wrong("needs a scheme and a host"));
+    };
+    let path = parts.path_and_query.as_ref().map_or("", |path| path.path());
+    Ok(Endpoint {
+        wire,
+        scheme,
+        authority,
+        base_path: path.trim_end_matches('/').to_owned(),
+        protocol: if row.http2 { Protocol::Http2 } else { Protocol::Http1 },
+        quirks: row.quirks,
+    })
+}
+
+impl Chain {
+    /// One chain after another, each target once; the terms of the first.
+    pub(crate) fn joined(chains: &[Arc<Chain>]) -> Self {
+        let mut targets: Vec<Arc<Target>> = Vec::new();
+        for chain in chains {
+            for target in &chain.targets {
+                let known = targets.iter().any(|known| {
+                    known.label == target.label && Arc::ptr_eq(&known.credential, &target.credential)
+                });
+                if !known {
+                    targets.push(target.clone());
+                }
+            }
+        }
+        let first = chains.first();
+        let mut rules = first.map(|chain| chain.rules).unwrap_or_default();
+        rules.max_calls = rules.max_calls.max(u32::try_from(targets.len()).unwrap_or(u32::MAX));
+        Self {
+            name: first.map_or_else(|| "".into(), |chain| chain.name.clone()),
+            targets,
+            rules,
+            demand: first.and_then(|chain| chain.demand.clone()),
+        }
+    }
+}

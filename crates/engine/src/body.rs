@@ -1,0 +1,214 @@
+//! A provider's response body: read under time and size limits, decompressed when the provider insists.
+//!
+//! Provider bytes are hostile until a decoder has read them: nothing here trusts a length it was told.
+
+use bytes::Bytes;
+use flate2::write::{GzDecoder, ZlibDecoder};
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::io::Write;
+use unfail_policy::classify::{Limit, Transport};
+use unfail_policy::time::Time;
+
+use crate::http::{Trouble, deepest};
+use crate::world::World;
+
+/// Largest complete answer accepted, after decompression.
+pub(crate) const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// A body being read.
+#[derive(Debug)]
+pub(crate) struct Body {
+    incoming: Incoming,
+    coding: Coding,
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Coding {
+    Identity,
+    Gzip(GzDecoder<Room>),
+    Deflate(ZlibDecoder<Room>),
+}
+
+/// Where decompressed bytes go: as much room as an answer may take. A few bytes can unpack to gigabytes.
+#[derive(Debug, Default)]
+struct Room {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.full |= self.bytes.len() + bytes.len() > ANSWER_BYTES_MAX;
+        if self.full {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Room {
+    /// Empties it. `fault` says what it means that writing did not work for another reason than its size.
+    fn take(&mut self, written: std::io::Result<()>, fault: &'static str) -> Result<Bytes, BodyFault> {
+        match written {
+            Err(_) if self.full => Err(BodyFault::TooLarge),
+            Err(_) => Err(BodyFault::Flawed(fault)),
+            Ok(()) => Ok(std::mem::take(&mut self.bytes).into()),
+        }
+    }
+}
+
+impl Coding {
+    fn decode(&mut self, data: Bytes) -> Result<Bytes, BodyFault> {
+        let (written, room) = match self {
+            Self::Identity => return Ok(data),
+            Self::Gzip(decoder) => {
+                (decoder.write_all(&data).and_then(|()| decoder.flush()), decoder.get_mut())
+            }
+            Self::Deflate(decoder) => {
+                (decoder.write_all(&data).and_then(|()| decoder.flush()), decoder.get_mut())
+            }
+        };
+        room.take(written, "a compressed body that does not decompress")
+    }
+
+    /// What is left at the end.
+    fn finish(&mut self) -> Result<Bytes, BodyFault> {
+        let (finished, room) = match self {
+            Self::Identity => return Ok(Bytes::new()),
+            Self::Gzip(decoder) => (decoder.try_finish(), decoder.get_mut()),
+            Self::Deflate(decoder) => (decoder.try_finish(), decoder.get_mut()),
+        };
+        room.take(finished, "a compressed body that was cut short")
+    }
+}
+
+/// How reading ended badly.
+#[derive(Debug)]
+pub(crate) enum BodyFault {
+    /// The transport failed or was late.
+    Trouble(Trouble),
+    /// The bytes are not what the headers promised; the text says why.
+    Flawed(&'static str),
+    /// More bytes than any answer has.
+    TooLarge,
+}
+
+impl Body {
+    /// Prepares to read.
+    ///
+    /// # Errors
+    /// [`BodyFault::Flawed`] for an encoding nobody asked for and unfail cannot read.
+    pub(crate) fn new(headers: &HeaderMap, incoming: Incoming) -> Result<Self, BodyFault> {
+        let coding = match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
+            None | Some(b"" | b"identity") => Coding::Identity,
+            Some(b"gzip" | b"x-gzip") => Coding::Gzip(GzDecoder::new(Room::default())),
+            Some(b"deflate") => Coding::Deflate(ZlibDecoder::new(Room::default())),
+            Some(_) => return Err(BodyFault::Flawed("a content encoding that was not asked for")),
+        };
+        Ok(Self { incoming, coding, ended: false })
+    }
+
+    /// The next bytes, or `None` at the end.
+    pub(crate) async fn next(
+        &mut self,
+        until: Time,
+        late: Limit,
+        world: World,
+    ) -> Result<Option<Bytes>, BodyFault> {
+        while !self.ended {
+            let frame = tokio::select! {
+                biased;
+                frame = self.incoming.frame() => frame,
+                () = world.sleep_until(until) => return Err(BodyFault::Trouble(Trouble::Late(late))),
+            };
+            let bytes = match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.coding.decode(data)?,
+                    Err(_trailers) => continue,
+                },
+                Some(Err(error)) => {
+                    let fault = Trouble::Fault(Transport::ResetInBody, deepest(&error));
+                    return Err(BodyFault::Trouble(fault));
+                }
+                None => {
+                    self.ended = true;
+                    self.coding.finish()?
+                }
+            };
+            if !bytes.is_empty() {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All of it.
+    pub(crate) async fn collect(
+        mut self,
+        until: Time,
+        late: Limit,
+        world: World,
+    ) -> Result<Bytes, BodyFault> {
+        let Some(first) = self.next(until, late, world).await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next(until, late, world).await? else { return Ok(first) };
+        let mut all = Vec::with_capacity(first.len() + second.len());
+        all.extend_from_slice(&first);
+        all.extend_from_slice(&second);
+        while let Some(more) = self.next(until, late, world).await? {
+            if all.len() + more.len() > ANSWER_BYTES_MAX {
+                return Err(BodyFault::TooLarge);
+            }
+            all.extend_from_slice(&more);
+        }
+        Ok(all.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn unpack(packed: &[u8], pieces: usize) -> Result<Vec<u8>, BodyFault> {
+        let mut coding = Coding::Gzip(GzDecoder::new(Room::default()));
+        let mut all = Vec::new();
+        for piece in packed.chunks(packed.len().div_ceil(pieces)) {
+            all.extend(coding.decode(Bytes::copy_from_slice(piece))?);
+        }
+        all.extend(coding.finish()?);
+        Ok(all)
+    }
+
+    #[test]
+    fn compressed_bodies_come_out_whole_however_they_were_split() {
+        let text = "naïve 🦀 ".repeat(500).into_bytes();
+        for pieces in [1, 2, 7, 40] {
+            assert_eq!(unpack(&gzip(&text), pieces).unwrap(), text, "{pieces}");
+        }
+        let cut = gzip(&text);
+        assert!(matches!(unpack(&cut[..cut.len() - 9], 3), Err(BodyFault::Flawed(_))));
+        assert!(matches!(unpack(b"no gzip at all, but long enough", 1), Err(BodyFault::Flawed(_))));
+    }
+
+    #[test]
+    fn a_small_body_cannot_unpack_to_any_size() {
+        let bomb = gzip(&vec![0; ANSWER_BYTES_MAX + 1]);
+        assert!(bomb.len() < 64 << 10);
+        assert!(matches!(unpack(&bomb, 1), Err(BodyFault::TooLarge)));
+    }
+}

@@ -1,0 +1,281 @@
+//! What is remembered of a target between requests, behind short locks.
+//!
+//! A critical section is a few comparisons: no IO, no allocation, never across an await. A request takes the locks
+//! in one order: credential, limit domain, breaker.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use unfail_policy::attempt::Why;
+use unfail_policy::breaker::{self, Breaker, Position};
+use unfail_policy::classify::{Close, Fault};
+use unfail_policy::gate::{self, Gate};
+use unfail_policy::time::{Random, Time};
+
+use crate::world::World;
+
+/// Domains remembered at once; callers may name any model of a provider, so there must be an end.
+const DOMAINS_MAX: usize = 10_000;
+
+/// The cells of one target.
+#[derive(Debug, Clone)]
+pub(crate) struct Cells {
+    /// The key, for all models.
+    credential: Arc<Mutex<Gate>>,
+    /// The limit domain (key × model) and whether the model exists for the key.
+    domain: Arc<Mutex<Domain>>,
+    /// Endpoint × model.
+    breaker: Arc<Mutex<Breaker>>,
+}
+
+#[derive(Debug)]
+struct Domain {
+    /// Its number among all domains.
+    number: u32,
+    limit: Gate,
+    missing: Gate,
+}
+
+/// All cells of the process. They outlive a configuration: a reload forgets nothing.
+#[derive(Debug, Default)]
+pub(crate) struct CellRegistry {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    credentials: HashMap<String, Arc<Mutex<Gate>>>,
+    domains: HashMap<String, Arc<Mutex<Domain>>>,
+    breakers: HashMap<String, Arc<Mutex<Breaker>>>,
+}
+
+/// Names of the three domains of a target. They are different keys and never merged.
+#[derive(Debug, Clone)]
+pub(crate) struct DomainNames {
+    /// Provider and key.
+    pub(crate) credential: String,
+    /// Provider, key and model.
+    pub(crate) limit: String,
+    /// Provider and model.
+    pub(crate) breaker: String,
+}
+
+/// How new cells behave.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CellTerms {
+    pub(crate) cooldown: Duration,
+    pub(crate) breaker: breaker::Settings,
+}
+
+impl CellRegistry {
+    /// The cells of a target, made when they are first asked for.
+    pub(crate) fn cells(&self, names: &DomainNames, terms: CellTerms) -> Cells {
+        let mut known = lock(&self.known);
+        if known.domains.len() >= DOMAINS_MAX {
+            // Whatever holds a cell keeps it; only names nobody uses are forgotten.
+            known.domains.retain(|_, cell| Arc::strong_count(cell) > 1);
+            known.breakers.retain(|_, cell| Arc::strong_count(cell) > 1);
+        }
+        let credential = known
+            .credentials
+            .entry(names.credential.clone())
+            .or_insert_with(|| Arc::new(Mutex::new(Gate::new(gate::Settings::CREDENTIAL))))
+            .clone();
+        let number = u32::try_from(known.domains.len()).unwrap_or(u32::MAX);
+        let domain = known
+            .domains
+            .entry(names.limit.clone())
+            .or_insert_with(|| {
+                Arc::new(Mutex::new(Domain {
+                    number,
+                    limit: Gate::new(gate::Settings::limit(terms.cooldown)),
+                    missing: Gate::new(gate::Settings::TARGET),
+                }))
+            })
+            .clone();
+        let breaker = known
+            .breakers
+            .entry(names.breaker.clone())
+            .or_insert_with(|| Arc::new(Mutex::new(Breaker::new(terms.breaker))))
+            .clone();
+        Cells { credential, domain, breaker }
+    }
+}
+
+/// Why a target may not be called now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shut {
+    pub(crate) until: Time,
+    pub(crate) why: Why,
+}
+
+impl Cells {
+    /// Number of the limit domain.
+    pub(crate) fn number(&self) -> u32 {
+        lock(&self.domain).number
+    }
+
+    /// Leave to send one call, from every memory or from none.
+    pub(crate) fn ask(&self, world: World, now: Time, random: &mut dyn Random) -> Result<Flight, Shut> {
+        let mut flight = Flight { cells: self.clone(), world, permits: Some(Permits::default()) };
+        let shut = flight.board(now, random);
+        match shut {
+            None => Ok(flight),
+            Some(shut) => Err(shut),
+        }
+    }
+}
+
+impl Cells {
+    /// A stream that had content broke: the breaker counts a failure although the call had been a success.
+    pub(crate) fn broke(&self, world: World, fault: &Fault) {
+        let now = world.now();
+        match fault.close {
+            Close::Nothing => {}
+            Close::Credential(wait) => shut(&mut lock(&self.credential), now, wait),
+            Close::Domain(wait) => shut(&mut lock(&self.domain).limit, now, wait),
+            Close::Target(wait) => shut(&mut lock(&self.domain).missing, now, wait),
+        }
+        let mut breaker = lock(&self.breaker);
+        // A stream that began before the breaker moved says nothing about how the target is now.
+        let counts = matches!(breaker.position(), Position::Closed | Position::Ramp);
+        if counts && let breaker::Ask::Go(permit) = breaker.ask(now, &mut world.random()) {
+            breaker.settle(permit, now, fault);
+        }
+    }
+}
+
+/// Closes a gate for a fault whose own permit is long gone.
+fn shut(gate: &mut Gate, now: Time, wait: Option<Duration>) {
+    if let gate::Ask::Go(permit) = gate.ask(now) {
+        gate.limited(permit, now, wait);
+    }
+}
+
+/// A call under way: reports to every memory how it went, exactly once, also when it is just dropped.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    cells: Cells,
+    world: World,
+    /// Taken when the call is reported.
+    permits: Option<Permits>,
+}
+
+#[derive(Debug, Default)]
+struct Permits {
+    credential: Option<gate::Permit>,
+    limit: Option<gate::Permit>,
+    missing: Option<gate::Permit>,
+    breaker: Option<breaker::Permit>,
+}
+
+impl Flight {
+    /// Collects the permits; what was collected is given back by `drop` when one is refused.
+    fn board(&mut self, now: Time, random: &mut dyn Random) -> Option<Shut> {
+        let permits = self.permits.as_mut()?;
+        match lock(&self.cells.credential).ask(now) {
+            gate::Ask::Go(permit) => permits.credential = Some(permit),
+            gate::Ask::No { until } => return Some(Shut { until, why: Why::Credential }),
+        }
+        {
+            let mut domain = lock(&self.cells.domain);
+            match domain.missing.ask(now) {
+                gate::Ask::Go(permit) => permits.missing = Some(permit),
+                gate::Ask::No { until } => return Some(Shut { until, why: Why::Missing }),
+            }
+            match domain.limit.ask(now) {
+                gate::Ask::Go(permit) => permits.limit = Some(permit),
+                gate::Ask::No { until } => return Some(Shut { until, why: Why::Limited }),
+            }
+        }
+        match lock(&self.cells.breaker).ask(now, random) {
+            breaker::Ask::Go(permit) => permits.breaker = Some(permit),
+            breaker::Ask::No { until } => return Some(Shut { until, why: Why::Breaker }),
+        }
+        None
+    }
+
+    /// The target gave content.
+    pub(crate) fn succeeded(&mut self, first_token: Duration) {
+        let Some(permits) = self.permits.take() else { return };
+        if let Some(permit) = permits.credential {
+            lock(&self.cells.credential).succeeded(permit);
+        }
+        {
+            let mut domain = lock(&self.cells.domain);
+            if let Some(permit) = permits.missing {
+                domain.missing.succeeded(permit);
+            }
+            if let Some(permit) = permits.limit {
+                domain.limit.succeeded(permit);
+            }
+        }
+        if let Some(permit) = permits.breaker {
+            lock(&self.cells.breaker).succeeded(permit, self.world.now(), first_token);
+        }
+    }
+
+    /// The target failed.
+    pub(crate) fn failed(&mut self, fault: &Fault) {
+        let Some(permits) = self.permits.take() else { return };
+        let now = self.world.now();
+        let (mut credential, mut limit, mut missing) = (None, None, None);
+        match fault.close {
+            Close::Nothing => {}
+            Close::Credential(wait) => credential = Some(wait),
+            Close::Domain(wait) => limit = Some(wait),
+            Close::Target(wait) => missing = Some(wait),
+        }
+        if let Some(permit) = permits.credential {
+            settle(&mut lock(&self.cells.credential), permit, now, credential);
+        }
+        {
+            let mut domain = lock(&self.cells.domain);
+            if let Some(permit) = permits.missing {
+                settle(&mut domain.missing, permit, now, missing);
+            }
+            if let Some(permit) = permits.limit {
+                settle(&mut domain.limit, permit, now, limit);
+            }
+        }
+        if let Some(permit) = permits.breaker {
+            lock(&self.cells.breaker).settle(permit, now, fault);
+        }
+    }
+}
+
+impl Drop for Flight {
+    /// Never sent, or the caller left: says nothing about the target, and a probe goes to the next.
+    fn drop(&mut self) {
+        let Some(permits) = self.permits.take() else { return };
+        let now = self.world.now();
+        if let Some(permit) = permits.credential {
+            lock(&self.cells.credential).dropped(permit, now);
+        }
+        {
+            let mut domain = lock(&self.cells.domain);
+            if let Some(permit) = permits.missing {
+                domain.missing.dropped(permit, now);
+            }
+            if let Some(permit) = permits.limit {
+                domain.limit.dropped(permit, now);
+            }
+        }
+        if let Some(permit) = permits.breaker {
+            lock(&self.cells.breaker).dropped(permit, now);
+        }
+    }
+}
+
+/// `Some(wait)`: this gate is what the fault closes. Otherwise the fault says nothing about it.
+fn settle(gate: &mut Gate, permit: gate::Permit, now: Time, closes: Option<Option<Duration>>) {
+    match closes {
+        Some(wait) => gate.limited(permit, now, wait),
+        None => gate.dropped(permit, now),
+    }
+}
+
+/// A poisoned cell is used on: its state is a few numbers that are valid at every moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,79 @@
+//! Builds the library's engine: the same configuration a file would give, written down and checked in memory.
+
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use unfail_config::{Config, Problem, Secrets};
+use unfail_policy::attempt::Rules;
+
+use crate::engine::Engine;
+use crate::observe::Log;
+use crate::target::Chain;
+use crate::world::environment;
+
+/// What a [`crate::CascadeBuilder`] collected.
+pub(crate) struct Given {
+    pub(crate) targets: Vec<(String, String)>,
+    pub(crate) keys: BTreeMap<String, SecretString>,
+    pub(crate) base_urls: BTreeMap<String, String>,
+    pub(crate) rules: Rules,
+}
+
+/// Name of the one route.
+const ROUTE: &str = "cascade";
+/// Prefix of the variable names under which given keys are looked up.
+const KEY: &str = "UNFAIL_GIVEN_";
+
+/// # Errors
+/// Every problem of the configuration, one a line.
+pub(crate) fn assemble(given: Given) -> Result<(Engine, Arc<Chain>), String> {
+    let text = written(&given);
+    let (config, report) = unfail_config::load("cascade", text.as_bytes(), &given);
+    let mut config: Config = config.ok_or_else(|| {
+        let told = |problem: &Problem| format!("{}: {}", problem.key, problem.message);
+        let problems: Vec<String> = report.problems.iter().map(told).collect();
+        problems.join("\n")
+    })?;
+    if let Some(route) = config.routes.get_mut(ROUTE) {
+        let needed = u32::try_from(route.chain.len()).unwrap_or(u32::MAX);
+        route.rules = Rules { max_calls: given.rules.max_calls.max(needed), ..given.rules };
+    }
+    let engine = Engine::new(config, Log::none()).map_err(|error| error.to_string())?;
+    let library = crate::identify::Caller { name: "library".into(), routes: None };
+    let chain = engine.route::<&str>(&library, ROUTE, &[]).map_err(|error| error.to_string())?;
+    Ok((engine, chain))
+}
+
+/// The configuration file that says the same. Texts are quoted as JSON, which TOML's basic strings include.
+fn written(given: &Given) -> String {
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let mut file = String::new();
+    let named: BTreeSet<&str> = given.targets.iter().map(|(provider, _)| provider.as_str()).collect();
+    for (number, provider) in named.iter().enumerate() {
+        let key = given.keys.contains_key(*provider).then(|| format!("keys = [\"env:{KEY}{number}\"]\n"));
+        let url = given.base_urls.get(*provider).map(|url| format!("base_url = {}\n", quote(url)));
+        let (key, url) = (key.unwrap_or_default(), url.unwrap_or_default());
+        // Writing to a String cannot fail.
+        let _ = write!(file, "[providers.{}]\n{key}{url}", quote(provider));
+    }
+    let chain: Vec<String> =
+        given.targets.iter().map(|(provider, model)| quote(&format!("{provider}/{model}"))).collect();
+    let _ = write!(file, "[routes.{ROUTE}]\nchain = [{}]\n", chain.join(", "));
+    file
+}
+
+impl Secrets for Given {
+    fn env(&self, name: &str) -> Option<String> {
+        let Some(number) = name.strip_prefix(KEY) else { return environment(name) };
+        let named: BTreeSet<&str> = self.targets.iter().map(|(provider, _)| provider.as_str()).collect();
+        let provider = named.into_iter().nth(number.parse().ok()?)?;
+        self.keys.get(provider).map(|key| key.expose_secret().to_owned())
+    }
+
+    fn file(&self, _: &Path) -> io::Result<String> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}

@@ -1,0 +1,368 @@
+//! The engine: from a routed request to an answer. The loop that performs what `policy::attempt` decides.
+
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::time::Duration;
+use unfail_config::Config;
+use unfail_policy::attempt::{
+    Answer as May, Attempt, Entry, EntryResult, Failure as Exhausted, FailureKind, Gates, Limits, OnRefusal,
+    Outcome, Step, Verdict, Why,
+};
+use unfail_policy::classify::{Fault, SameTarget};
+use unfail_policy::plan::{Skip, plan};
+use unfail_policy::time::Time;
+use unfail_wire::chat::Usage;
+
+use crate::answer::{Answer, AnswerStream, Content, Head, StreamParts, StreamTerms};
+use crate::assemble::Workshop;
+use crate::call::{Ask, Call, Errand, Translation};
+use crate::cells::{CellRegistry, Flight, Shut};
+use crate::failure::{Failure, Trail};
+use crate::http::HttpClient;
+use crate::identify::Caller;
+use crate::observe::Log;
+use crate::recorder::{self, Recorder, Winner, millis};
+use crate::route::{Name, Snapshot, Unroutable};
+use crate::send::{Got, Missed, Sender};
+use crate::target::{Chain, Target};
+use crate::trail::AttemptNote;
+use crate::world::World;
+
+/// Answers requests. One per process; everything in it is shared.
+#[derive(Debug)]
+pub struct Engine {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    cells: Arc<CellRegistry>,
+    client: HttpClient,
+    world: World,
+    log: Log,
+}
+
+/// Why an engine cannot be built, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct EngineError(String);
+
+impl Engine {
+    /// Builds an engine.
+    ///
+    /// # Errors
+    /// A configuration that cannot be served (a URL, key or schema that is unusable), or no TLS.
+    pub fn new(config: Config, log: Log) -> Result<Self, EngineError> {
+        let cells = Arc::new(CellRegistry::default());
+        let snapshot = snapshot(config, &cells)?;
+        let client = HttpClient::new().map_err(|error| EngineError(format!("cannot set up TLS: {error}")))?;
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        Ok(Self { snapshot, cells, client, world: World::start(), log })
+    }
+
+    /// The same engine for another runtime: configuration, memory and log are shared, connections are not.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        Self {
+            snapshot: self.snapshot.clone(),
+            cells: self.cells.clone(),
+            client: self.client.sibling(),
+            world: self.world,
+            log: self.log.clone(),
+        }
+    }
+
+    /// Replaces the configuration: requests under way keep the old one, what is remembered of targets stays.
+    ///
+    /// # Errors
+    /// As [`Engine::new`]; the old configuration then stays.
+    pub fn reload(&self, config: Config) -> Result<(), EngineError> {
+        self.snapshot.store(Arc::new(snapshot(config, &self.cells)?));
+        Ok(())
+    }
+
+    /// The clock and the randomness.
+    #[must_use]
+    pub fn world(&self) -> World {
+        self.world
+    }
+
+    /// Whether any request could be served.
+    #[must_use]
+    pub fn has_targets(&self) -> bool {
+        self.snapshot.load().has_targets()
+    }
+
+    /// The caller with this key.
+    #[must_use]
+    pub fn identify(&self, key: Option<&str>) -> Option<Arc<Caller>> {
+        self.snapshot.load().callers.identify(key)
+    }
+
+    /// The chain a caller's `model` (empty: `auto`) and further models mean.
+    ///
+    /// # Errors
+    /// A name that is unknown, or not for this caller.
+    pub fn route<S: AsRef<str>>(
+        &self,
+        caller: &Caller,
+        name: &str,
+        fallbacks: &[S],
+    ) -> Result<Arc<Chain>, Unroutable> {
+        self.snapshot.load().route(caller, name, fallbacks)
+    }
+
+    /// Tells the log of a request that was turned away before any target was considered; `why` is one word.
+    pub fn rejected(&self, errand: &Errand, why: &'static str) {
+        recorder::rejected(&self.log, self.world, errand, why);
+    }
+
+    /// Names a caller may use as `model`.
+    #[must_use]
+    pub fn names(&self, caller: &Caller) -> Vec<Name> {
+        self.snapshot.load().names(caller)
+    }
+
+    /// Finds an answer: falls through the chain until a target gives content, the deadline comes or nothing is
+    /// left. Dropping the future, or the answer, closes the connection to the provider.
+    ///
+    /// # Errors
+    /// [`Failure`] says whose fault it is, what to do and when.
+    pub async fn answer(&self, call: Call<'_>) -> Result<Answer, Box<Failure>> {
+        let primary = call.chain.targets.first().map(|target| target.label.clone());
+        let mut recorder =
+            Recorder::new(self.log.clone(), self.world, &call.errand, call.chain.name.clone(), primary);
+        let plan = plan(&call.ask.needs(), &call.chain.facts());
+        let started = call.errand.started;
+        let deadline = call.errand.deadline.map_or(Time::MAX, |length| started + length);
+        let mut attempt = Attempt::new(call.chain.rules, &plan, started, deadline);
+        let (found, limits) = match self.run(&call, &mut attempt).await {
+            Ok(found) => found,
+            Err(exhausted) => {
+                let trail = self.trail(&call.chain, &attempt);
+                let class = exhausted.last.as_ref().map(|fault| fault.class);
+                let failure = Box::new(failure(*exhausted, trail, &call.chain));
+                recorder.failed(&failure, class);
+                return Err(failure);
+            }
+        };
+        let trail = self.trail(&call.chain, &attempt);
+        Ok(commit(found, limits, trail, (self.world, recorder)))
+    }
+
+    /// Performs the machine's steps until it finishes.
+    async fn run(&self, call: &Call<'_>, attempt: &mut Attempt) -> Result<(Found, Limits), Box<Exhausted>> {
+        let demand = match &call.ask {
+            Ask::Hub { demand: Some(demand), .. } => Some(demand),
+            _ => call.chain.demand.as_ref(),
+        };
+        let sender = Sender {
+            client: &self.client,
+            world: self.world,
+            ask: &call.ask,
+            translation: Translation::new(&call.ask),
+            demand,
+            refusal_fails: call.chain.rules.on_refusal == OnRefusal::Next,
+        };
+        let mut gates = Doors { chain: &call.chain, world: self.world, flight: None };
+        let mut found = None;
+        loop {
+            match attempt.next(self.world.now(), &mut self.world.random(), &mut gates) {
+                Step::Wait { until } => self.world.sleep_until(until).await,
+                Step::Send { target, limits } => {
+                    let Some(target) = call.chain.targets.get(target) else { return Err(Box::new(lost())) };
+                    let outcome = match self.call(&sender, target, &limits, gates.flight.take()).await {
+                        Called::Answered { answer, first_token } => {
+                            found = Some((answer, limits));
+                            Outcome::Committed { first_token }
+                        }
+                        Called::Failed(fault) => Outcome::Failed(fault),
+                        Called::Unspeakable(what) => Outcome::Unspeakable(what),
+                    };
+                    attempt.saw(self.world.now(), outcome);
+                }
+                Step::Finish(Verdict::Failed(exhausted)) => return Err(exhausted),
+                Step::Finish(Verdict::Committed { .. }) => match found.take() {
+                    Some(found) => return Ok(found),
+                    None => return Err(Box::new(lost())),
+                },
+            }
+        }
+    }
+
+    /// One attempt, reported to every memory of its target.
+    async fn call(
+        &self,
+        sender: &Sender<'_>,
+        target: &Arc<Target>,
+        limits: &Limits,
+        flight: Option<Flight>,
+    ) -> Called {
+        let sent = self.world.now();
+        match sender.send(target, limits).await {
+            Ok(got) => {
+                let first_token = self.world.now().since(sent);
+                if let Some(mut flight) = flight {
+                    // Only a stream tells its first token from its last; a long answer is not a slow target.
+                    flight.succeeded(if sender.ask.stream() { first_token } else { Duration::ZERO });
+                }
+                Called::Answered { answer: Found { target: target.clone(), got }, first_token }
+            }
+            Err(Missed::Unspeakable(what)) => Called::Unspeakable(what),
+            Err(Missed::Failed(fault)) => {
+                // What the provider never saw says nothing about it: the flight is given back when it is dropped.
+                let seen = fault.same_target != SameTarget::Free;
+                if let Some(mut flight) = flight.filter(|_| seen) {
+                    flight.failed(&fault);
+                }
+                Called::Failed(fault)
+            }
+        }
+    }
+
+    fn trail(&self, chain: &Chain, attempt: &Attempt) -> Arc<Trail> {
+        let now = self.world.now();
+        let note = |entry: &Entry| note(chain, entry, now);
+        Arc::new(Trail {
+            route: chain.name.clone(),
+            attempts: attempt.trail().iter().map(note).collect(),
+            calls: attempt.calls(),
+            retries: attempt.retries(),
+        })
+    }
+}
+
+/// What a target found is the caller's from here on.
+fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Recorder)) -> Answer {
+    let (world, mut recorder) = watch;
+    let Found { target, got } = found;
+    let winner = Winner { target: target.label.clone(), price: target.price.clone() };
+    let streams = matches!(got, Got::Stream { .. });
+    recorder.committed(winner, trail.clone(), streams);
+    let mut head = Head { target: target.label.clone(), trail: trail.clone(), cost_usd: None };
+    let content = match got {
+        Got::Whole { raw, response } => {
+            head.cost_usd = recorder.used(response.usage.filter(|usage| *usage != Usage::default()));
+            recorder.answered();
+            Content::Whole { raw, response }
+        }
+        Got::Stream { held, reader, passes } => {
+            let terms = StreamTerms { stall: limits.stall, deadline: limits.deadline, world };
+            let parts = StreamParts { held, reader, passes, terms, target };
+            Content::Stream(Box::new(AnswerStream::new(parts, recorder, trail)))
+        }
+    };
+    Answer { head, content }
+}
+
+fn snapshot(config: Config, cells: &Arc<CellRegistry>) -> Result<Snapshot, EngineError> {
+    Snapshot::new(config, |config| Workshop::new(config, cells.clone())).map_err(EngineError)
+}
+
+/// A target that answered, and what it said.
+struct Found {
+    target: Arc<Target>,
+    got: Got,
+}
+
+/// What came of one call.
+enum Called {
+    Answered { answer: Found, first_token: Duration },
+    Failed(Fault),
+    Unspeakable(&'static str),
+}
+
+/// The memories of the chain's targets, as the machine asks them.
+struct Doors<'a> {
+    chain: &'a Chain,
+    world: World,
+    /// Leave for the call that follows.
+    flight: Option<Flight>,
+}
+
+impl Gates for Doors<'_> {
+    fn ask(&mut self, target: usize, now: Time) -> May {
+        let Some(target) = self.chain.targets.get(target) else {
+            return May::Closed { until: Time::MAX, why: Why::Missing };
+        };
+        match target.cells.ask(self.world, now, &mut self.world.random()) {
+            Ok(flight) => {
+                self.flight = Some(flight);
+                May::Go
+            }
+            Err(Shut { until, why }) => May::Closed { until, why },
+        }
+    }
+}
+
+/// The machine named a target that is none: cannot happen, and is told as a failure instead of a panic.
+fn lost() -> Exhausted {
+    Exhausted { kind: FailureKind::Broken, retry_after: None, last: None }
+}
+
+fn note(chain: &Chain, entry: &Entry, now: Time) -> AttemptNote {
+    let target =
+        chain.targets.get(entry.target).map_or_else(|| "unknown".into(), |target| target.label.clone());
+    let mut note = AttemptNote { target, result: "ok", reason: String::new(), status: None, took_ms: None };
+    match &entry.result {
+        EntryResult::Answered => {}
+        EntryResult::Skipped(skip) => {
+            note.result = "skipped";
+            note.reason = reason(*skip);
+        }
+        EntryResult::Closed(why, until) => {
+            note.result = "closed";
+            note.reason = format!("{} for another {:.1} s", why.name(), until.since(now).as_secs_f64());
+        }
+        EntryResult::Failed(class, status, message) => {
+            note.result = class.name();
+            note.status = *status;
+            note.reason.clone_from(message);
+        }
+    }
+    let called = matches!(entry.result, EntryResult::Answered | EntryResult::Failed(..));
+    note.took_ms = called.then(|| millis(entry.took));
+    note
+}
+
+fn reason(skip: Skip) -> String {
+    match skip {
+        Skip::Unspeakable(what) => format!("cannot be told {what}"),
+        Skip::PromptTooLong { window } => format!("takes {window} tokens of prompt"),
+        other => other.name().to_owned(),
+    }
+}
+
+/// What the caller is told.
+fn failure(exhausted: Exhausted, trail: Arc<Trail>, chain: &Chain) -> Failure {
+    let Exhausted { kind, retry_after, last: fault } = exhausted;
+    let name = &chain.name;
+    let words = fault.as_ref().map(|fault| fault.message.as_str()).filter(|words| !words.is_empty());
+    let message = match (kind, words) {
+        (FailureKind::ClientFault, Some(words)) => words.to_owned(),
+        (kind, words) => {
+            let what = headline(kind);
+            words.map_or_else(
+                || format!("`{name}`: {what}"),
+                |words| format!("`{name}`: {what}; last: {words}"),
+            )
+        }
+    };
+    // A provider's code says something to the caller only where the caller is at fault.
+    let own = fault.filter(|_| kind == FailureKind::ClientFault);
+    let (code, param) = own.map_or((None, None), |fault| (fault.code, fault.param));
+    Failure { kind, message, code, param, retry_after, trail }
+}
+
+fn headline(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::ClientFault => "the request was refused as wrong",
+        FailureKind::TooLong => "the prompt is longer than any target of this route takes",
+        FailureKind::Refused => "the request was declined by a content policy",
+        FailureKind::Limited => "every target is rate limited",
+        FailureKind::Overloaded => "every target is overloaded or resting after failures",
+        FailureKind::Timeout => "no target answered in time",
+        FailureKind::Broken => "every target failed",
+        FailureKind::Quota => "every target's quota or credit is used up",
+        FailureKind::Misconfigured => "no target could be used with its key and model: the operator must act",
+        FailureKind::NoTarget => "no target of this route can serve this request",
+        FailureKind::Deadline => "the deadline passed before any target answered",
+        FailureKind::Cancelled => "the caller left",
+    }
+}

@@ -1,0 +1,191 @@
+//! Watches one request to its end and tells the log about it, exactly once, also when the caller just leaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+use unfail_catalog::Price;
+use unfail_policy::classify::{Class, Fault};
+use unfail_policy::time::{Time, Wall};
+use unfail_wire::chat::Usage;
+use unfail_wire::event::Event;
+
+use crate::call::Errand;
+use crate::failure::{Failure, Trail};
+use crate::observe::{About, Attempts, Log, Outcome, Path, Record, Timing, Tokens};
+use crate::world::World;
+
+/// Watches one request.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    log: Log,
+    world: World,
+    started: Time,
+    began: Wall,
+    /// Taken when the record is told.
+    draft: Option<Box<Draft>>,
+}
+
+#[derive(Debug)]
+struct Draft {
+    about: About,
+    primary: Option<Arc<str>>,
+    answered_by: Option<Arc<str>>,
+    price: Option<Price>,
+    trail: Arc<Trail>,
+    first_token: Option<Duration>,
+    usage: Option<Usage>,
+}
+
+/// Tells of a request that was turned away before any target was considered.
+pub(crate) fn rejected(log: &Log, world: World, errand: &Errand, why: &'static str) {
+    let latency = world.now().since(errand.started);
+    log.tell(Box::new(Record {
+        at_ms: world.wall().millis(),
+        about: about(errand, "".into()),
+        path: Path::default(),
+        outcome: Outcome::Rejected,
+        error_class: Some(why),
+        timing: Timing { latency_ms: millis(latency), first_token_ms: None },
+        tokens: None,
+        cost_usd: None,
+    }));
+}
+
+fn about(errand: &Errand, route: Arc<str>) -> About {
+    About {
+        id: errand.id.clone(),
+        caller: errand.caller.name.clone(),
+        user: errand.user.clone(),
+        route,
+        dialect: errand.dialect,
+        stream: false,
+    }
+}
+
+/// Who answered, and at what price.
+#[derive(Debug, Clone)]
+pub(crate) struct Winner {
+    pub(crate) target: Arc<str>,
+    pub(crate) price: Option<Price>,
+}
+
+impl Recorder {
+    pub(crate) fn new(
+        log: Log,
+        world: World,
+        errand: &Errand,
+        route: Arc<str>,
+        primary: Option<Arc<str>>,
+    ) -> Self {
+        let about = about(errand, route);
+        let draft = Draft {
+            about,
+            primary,
+            answered_by: None,
+            price: None,
+            trail: Arc::default(),
+            first_token: None,
+            usage: None,
+        };
+        let began = world.wall();
+        Self { log, world, started: errand.started, began, draft: Some(Box::new(draft)) }
+    }
+
+    /// A target's answer has content.
+    pub(crate) fn committed(&mut self, winner: Winner, trail: Arc<Trail>, stream: bool) {
+        let first_token = self.world.now().since(self.started);
+        if let Some(draft) = &mut self.draft {
+            draft.about.stream = stream;
+            draft.answered_by = Some(winner.target);
+            draft.price = winner.price;
+            draft.trail = trail;
+            draft.first_token = Some(first_token);
+        }
+    }
+
+    /// More of a streamed answer went to the caller.
+    pub(crate) fn saw(&mut self, events: &[Event]) {
+        let last = events.iter().rev().find_map(|event| match event {
+            Event::Usage(usage) => Some(*usage),
+            _ => None,
+        });
+        if let (Some(draft), Some(usage)) = (&mut self.draft, last) {
+            draft.usage = Some(usage);
+        }
+    }
+
+    /// The usage of a complete answer; returns its cost in USD.
+    pub(crate) fn used(&mut self, usage: Option<Usage>) -> Option<f64> {
+        let draft = self.draft.as_mut()?;
+        draft.usage = usage;
+        draft.cost_usd()
+    }
+
+    /// The caller got all of it.
+    pub(crate) fn answered(&mut self) {
+        self.tell(Outcome::Answered, None);
+    }
+
+    /// The stream broke after content.
+    pub(crate) fn cut(&mut self, fault: &Fault) {
+        self.tell(Outcome::Cut, Some(fault.class));
+    }
+
+    /// No target answered.
+    pub(crate) fn failed(&mut self, failure: &Failure, class: Option<Class>) {
+        if let Some(draft) = &mut self.draft {
+            draft.trail = failure.trail.clone();
+        }
+        self.tell(Outcome::Failed, class);
+    }
+
+    fn tell(&mut self, outcome: Outcome, class: Option<Class>) {
+        let Some(draft) = self.draft.take() else { return };
+        let cost_usd = draft.cost_usd();
+        let Draft { about, primary, answered_by, trail, first_token, usage, .. } = *draft;
+        let record = Record {
+            at_ms: self.began.millis(),
+            about,
+            path: Path {
+                fallback_used: answered_by.is_some() && answered_by != primary,
+                primary,
+                answered_by,
+                calls: trail.calls,
+                retries: trail.retries,
+                attempts: Attempts(trail),
+            },
+            outcome,
+            error_class: class.map(Class::name),
+            timing: Timing {
+                latency_ms: millis(self.world.now().since(self.started)),
+                first_token_ms: first_token.map(millis),
+            },
+            tokens: usage.map(|usage| Tokens {
+                input: usage.input,
+                cached: usage.cache_read,
+                output: usage.output,
+                reasoning: usage.reasoning,
+            }),
+            cost_usd,
+        };
+        self.log.tell(Box::new(record));
+    }
+}
+
+impl Draft {
+    fn cost_usd(&self) -> Option<f64> {
+        let cost = self.price.as_ref()?.cost(self.usage.as_ref()?);
+        Some(cost.usd())
+    }
+}
+
+impl Drop for Recorder {
+    /// Dropped before the end: the caller left.
+    fn drop(&mut self) {
+        self.tell(Outcome::Cancelled, Some(Class::Cancelled));
+    }
+}
+
+/// Milliseconds with microseconds behind the point.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

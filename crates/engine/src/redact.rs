@@ -1,0 +1,90 @@
+//! Keeps secrets out of everything people read: provider messages are cleaned before they go anywhere.
+
+/// Replaces `secrets`, and whatever looks like a key, in a provider's words.
+///
+/// Something looks like a key when it is a run of at least 20 letters, digits, `_`, `-` or `.` with a digit and a
+/// letter in it and without any vowel-rich word structure to it: request ids and model names are shorter.
+#[must_use]
+pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
+    let mut clean = text.to_owned();
+    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
+        if clean.contains(*secret) {
+            clean = clean.replace(*secret, "[key]");
+        }
+    }
+    mask_key_like(&clean)
+}
+
+/// Shortest run of key characters taken for a key.
+const KEY_CHARS_MIN: usize = 20;
+
+fn mask_key_like(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let run = rest.find(|c: char| !is_key_char(c)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(run);
+        clean.push_str(if looks_like_key(word) { "[key]" } else { word });
+        let gap = after.find(is_key_char).unwrap_or(after.len());
+        let (between, next) = after.split_at(gap);
+        clean.push_str(between);
+        rest = next;
+    }
+    clean
+}
+
+fn is_key_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
+}
+
+/// Long, with digits, and hardly made of words: model ids such as `claude-sonnet-5-5` split into short pieces.
+fn looks_like_key(word: &str) -> bool {
+    let has = |test: fn(&char) -> bool| word.chars().any(|c| test(&c));
+    word.len() >= KEY_CHARS_MIN
+        && has(char::is_ascii_digit)
+        && has(char::is_ascii_alphabetic)
+        && word.split(['-', '_']).any(|piece| piece.len() >= 12 && piece.bytes().any(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn keys_go_and_words_stay() {
+        let cases: &[(&str, &[&str], &str)] = &[
+            (
+                "Incorrect API key provided: sk-proj-abcdef0123456789abcdef.",
+                &[],
+                "Incorrect API key provided: [key].",
+            ),
+            ("bad key hunter22", &["hunter22"], "bad key [key]"),
+            (
+                "model claude-sonnet-4-5-20250929 is overloaded",
+                &[],
+                "model claude-sonnet-4-5-20250929 is overloaded",
+            ),
+            (
+                "limit 30000, requested 30601, try again in 1m42.6s",
+                &[],
+                "limit 30000, requested 30601, try again in 1m42.6s",
+            ),
+            ("Bearer AIzaSyA1234567890abcdefghij failed", &[], "Bearer [key] failed"),
+            ("übergröße ✓", &[], "übergröße ✓"),
+        ];
+        for (text, secrets, expected) in cases {
+            assert_eq!(redact(text, secrets), *expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_known_secret_never_survives(before in ".{0,40}", secret in "[A-Za-z0-9_-]{4,60}", after in ".{0,40}") {
+            let text = format!("{before}{secret}{after}");
+            let clean = redact(&text, &[&secret]);
+            let rest = clean.replace("[key]", " ");
+            prop_assert!(!rest.contains(&secret));
+        }
+    }
+}

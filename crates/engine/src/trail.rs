@@ -1,0 +1,67 @@
+//! Everything that was considered for one request, in the order in which it happened.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// One target considered.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptNote {
+    /// The target.
+    pub target: Arc<str>,
+    /// `ok`, a failure class, `closed` or `skipped`.
+    pub result: &'static str,
+    /// Why, in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Status the provider answered with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Milliseconds the call took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<f64>,
+}
+
+/// Every target considered for a request, in order, with what came of it.
+#[derive(Debug, Clone, Default)]
+pub struct Trail {
+    /// Route that served the request.
+    pub route: Arc<str>,
+    /// Targets and results.
+    pub attempts: Vec<AttemptNote>,
+    /// Calls sent upstream.
+    pub calls: u32,
+    /// Calls sent to a target that had failed this request before.
+    pub retries: u32,
+}
+
+impl Trail {
+    /// `anthropic:rate_limited,gemini:ok`: the provider and the result of each.
+    #[must_use]
+    pub fn compact(&self) -> String {
+        let mut text = String::new();
+        for attempt in &self.attempts {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            text.push_str(attempt.target.split('/').next().unwrap_or_default());
+            text.push(':');
+            text.push_str(attempt.result);
+        }
+        text
+    }
+
+    /// The headers of developer mode that tell how an answer was, or was not, found.
+    pub fn write_headers(&self, headers: &mut HeaderMap) {
+        put(headers, "x-unfail-route", &self.route);
+        put(headers, "x-unfail-attempts", &self.calls.to_string());
+        put(headers, "x-unfail-trail", &self.compact());
+    }
+}
+
+/// Sets a header if the value can stand in one.
+pub(crate) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}

@@ -1,1 +1,19 @@
-//! Placeholder while the workspace is laid out.
+//! The HTTP endpoint: bytes from callers in, bytes in their dialect out.
+//!
+//! Knows HTTP and nothing about providers. Reading order: [`serve`] (sockets, drain) → [`app`] (paths) →
+//! `routes` (one file per surface) → `relay` (an answer becomes a response) and `reply` (an error becomes one:
+//! the only place that knows status codes).
+
+mod accept;
+mod app;
+mod ask;
+mod lanes;
+mod relay;
+mod reply;
+mod routes;
+mod state;
+
+pub use accept::{Limits, serve};
+pub use app::app;
+pub use lanes::serve_lanes;
+pub use state::{Mode, Server};

@@ -1,0 +1,140 @@
+//! Chat in every dialect: one path from request to answer, whatever the caller speaks.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::Request;
+use std::sync::Arc;
+use unfail_engine::Call;
+use unfail_engine::call::{Ask, Errand};
+use unfail_engine::identify::Caller;
+use unfail_engine::route::Unroutable;
+use unfail_wire::Dialect;
+use unfail_wire::format::Inbound;
+use unfail_wire::problem::ProblemKind;
+use unfail_wire::wires::openai_chat::OpenAiChat;
+use unfail_wire::wires::plain::{PlainChat, PlainRun};
+
+use crate::ask;
+use crate::relay::{self, Form};
+use crate::reply::{Reject, Replier};
+use crate::state::{Mode, Server};
+
+/// `/v1/chat/completions`.
+pub(crate) const OPENAI_CHAT: &dyn Dialect = &OpenAiChat;
+/// `/chat`.
+pub(crate) const PLAIN_CHAT: &dyn Dialect = &PlainChat;
+/// `/run`.
+pub(crate) const PLAIN_RUN: &dyn Dialect = &PlainRun;
+
+/// OpenAI Chat Completions.
+pub(crate) async fn openai_chat(State(server): State<Arc<Server>>, request: Request<Body>) -> Response {
+    handle(&server, OPENAI_CHAT, request).await
+}
+
+/// Plain chat.
+pub(crate) async fn plain_chat(State(server): State<Arc<Server>>, request: Request<Body>) -> Response {
+    handle(&server, PLAIN_CHAT, request).await
+}
+
+/// Plain chat by service name.
+pub(crate) async fn plain_run(State(server): State<Arc<Server>>, request: Request<Body>) -> Response {
+    handle(&server, PLAIN_RUN, request).await
+}
+
+async fn handle(server: &Server, dialect: &'static dyn Dialect, request: Request<Body>) -> Response {
+    let replier = Replier::new(server, dialect);
+    let mut errand = Errand {
+        id: replier.id().into(),
+        caller: Caller::unknown(),
+        user: None,
+        dialect: dialect.name(),
+        started: server.engine.world().now(),
+        deadline: None,
+    };
+    match serve(server, dialect, &mut errand, request).await {
+        Ok((form, answer)) => relay::respond(replier, &form, answer),
+        Err(Turned::Away(reject)) => {
+            server.engine.rejected(&errand, reject.why());
+            replier.reject(reject)
+        }
+        Err(Turned::Failed(failure)) => replier.failure(&failure),
+    }
+}
+
+/// Characters of a user's name kept for the log; the vendors' own limits are 64 to 512.
+const USER_CHARS_MAX: usize = 256;
+
+/// Why there is no answer.
+enum Turned {
+    /// No target was asked.
+    Away(Reject),
+    /// No target answered.
+    Failed(Box<unfail_engine::failure::Failure>),
+}
+
+impl<T: Into<Reject>> From<T> for Turned {
+    fn from(reject: T) -> Self {
+        Self::Away(reject.into())
+    }
+}
+
+/// parse → identify → route → answer. What becomes known on the way is told to `errand`, for the log.
+async fn serve(
+    server: &Server,
+    dialect: &'static dyn Dialect,
+    errand: &mut Errand,
+    request: Request<Body>,
+) -> Result<(Form, unfail_engine::Answer), Turned> {
+    let (parts, body) = request.into_parts();
+    let wishes = ask::wishes(&parts.headers)?;
+    errand.deadline = wishes.deadline;
+    errand.user = wishes.user;
+    errand.caller = server.engine.identify(ask::key(&parts.headers)).ok_or_else(|| {
+        let message = "the key is missing or unknown; send it as `Authorization: Bearer KEY`";
+        Reject::new(ProblemKind::Authentication, message).code("invalid_api_key")
+    })?;
+    let body = ask::body(server, &parts, body).await?;
+    let inbound = Inbound { body: &body, path_model: None, path_stream: false };
+    let outline = dialect.outline(inbound)?;
+    errand.user = errand.user.take().or_else(|| outline.user.as_deref().map(clipped));
+    let named = wishes.route.as_deref().unwrap_or(&outline.model);
+    let chain = server.engine.route(&errand.caller, named, &outline.fallbacks);
+    let chain = chain.map_err(|unroutable| discreet(server, &errand.caller, unroutable))?;
+    let form = Form {
+        model: if outline.model.is_empty() { chain.name().to_owned() } else { outline.model.to_string() },
+        stream_usage: outline.stream_usage,
+        created: server.engine.world().wall().millis() / 1000,
+    };
+    let call =
+        Call { errand: errand.clone(), chain, ask: Ask::Spoken { dialect, inbound, outline: &outline } };
+    let answer = server.engine.answer(call).await.map_err(Turned::Failed)?;
+    Ok((form, answer))
+}
+
+/// As much of a user's name as is kept for the log.
+fn clipped(user: &str) -> String {
+    user.chars().take(USER_CHARS_MAX).collect()
+}
+
+/// Names that are only near may be told where they may be listed.
+fn discreet(server: &Server, caller: &Caller, unroutable: Unroutable) -> Unroutable {
+    let Unroutable::Unknown { name, mut near } = unroutable else { return unroutable };
+    if server.mode == Mode::Product {
+        let offered = server.offered(caller);
+        near.retain(|near| offered.iter().any(|offered| offered.id == *near));
+    }
+    Unroutable::Unknown { name, near }
+}
+
+impl From<Unroutable> for Reject {
+    fn from(unroutable: Unroutable) -> Self {
+        match unroutable {
+            Unroutable::Unknown { .. } => Self::new(ProblemKind::NotFound, unroutable.to_string())
+                .code("model_not_found")
+                .param("model"),
+            Unroutable::TooMany => Self::new(ProblemKind::Invalid, unroutable.to_string()).param("models"),
+            Unroutable::NotAllowed { .. } => Self::new(ProblemKind::Permission, unroutable.to_string()),
+        }
+    }
+}

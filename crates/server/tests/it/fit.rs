@@ -1,0 +1,154 @@
+//! Targets that cannot do what a request needs, keys that are spare, and answers that are not text.
+
+use serde_json::{Value, json};
+use unfail_sim::{Script, Speaks};
+use unfail_testkit::canned::json as canned_json;
+use unfail_testkit::{After, Canned};
+
+use crate::stage::{Plot, Stage, always, key_of, target};
+use crate::way::Way;
+
+async fn ask(stage: &Stage, members: Value, stream: bool) -> crate::way::Told {
+    let mut body = Way::OpenAi.body("main", "hello", stream);
+    body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    stage.send(Way::OpenAi, &[], &body).await
+}
+
+fn tools() -> Value {
+    let parameters =
+        json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    json!({"tools": [{"type": "function", "function": {"name": "weather", "parameters": parameters}}]})
+}
+
+fn picture() -> Value {
+    let pixel = "data:image/png;base64,iVBORw0KGgo=";
+    let parts =
+        json!([{"type": "text", "text": "hello"}, {"type": "image_url", "image_url": {"url": pixel}}]);
+    json!({"messages": [{"role": "user", "content": parts}]})
+}
+
+#[tokio::test]
+async fn a_target_that_cannot_is_skipped_uncalled() {
+    let schema = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}});
+    for (fact, needs) in [
+        ("tools = false", tools()),
+        ("images = false", picture()),
+        ("context = 10", json!({"messages": [{"role": "user", "content": "hello ".repeat(100)}]})),
+        ("json_schema = false", json!({"response_format": schema})),
+    ] {
+        for wire in [Speaks::Anthropic, Speaks::Gemini] {
+            let facts = |name: &str| format!("[models.\"{}\"]\n{fact}\n", target(name));
+            let plot = Plot::pair((wire, Speaks::OpenAiChat), always("answer"));
+            let stage = plot.clone().more(&facts("alder")).open().await;
+            let told = ask(&stage, needs.clone(), false).await;
+            assert_eq!(
+                (told.status, told.trail()),
+                (200, "alder:skipped,birch:ok"),
+                "{fact} at {wire}: {told:?}"
+            );
+            assert_eq!(stage.calls(), [0, 1], "{fact} at {wire}");
+
+            let stage = plot.more(&facts("alder")).more(&facts("birch")).open().await;
+            let told = ask(&stage, needs.clone(), true).await;
+            assert!(told.is_error(400), "{fact} at {wire}: {told:?}");
+            assert_eq!(told.trail(), "alder:skipped,birch:skipped", "{fact} at {wire}");
+            assert_eq!(stage.calls(), [0, 0], "{fact} at {wire}");
+        }
+    }
+}
+
+/// What a wire has no words for goes to the next that has.
+#[tokio::test]
+async fn what_a_wire_cannot_say_goes_to_the_next() {
+    let stage = Plot::pair((Speaks::Anthropic, Speaks::OpenAiChat), always("answer")).open().await;
+    for stream in [false, true] {
+        let told = ask(&stage, json!({"n": 2}), stream).await;
+        assert_eq!((told.status, told.trail()), (200, "alder:skipped,birch:ok"), "{told:?}");
+        assert!(told.raw.contains("\"index\":1"), "{told:?}");
+    }
+    assert_eq!(stage.calls(), [0, 2]);
+    let stage = Plot::default().cast(Speaks::Anthropic, always("answer")).open().await;
+    let told = ask(&stage, json!({"n": 2}), false).await;
+    assert!(told.is_error(400), "{told:?}");
+    assert_eq!(stage.calls(), [0]);
+}
+
+/// Functions are called across wires, and a call that breaks off is no call.
+#[tokio::test]
+async fn calls_of_functions_fall_through_and_break_off_like_text() {
+    for first in Speaks::ALL {
+        for second in Speaks::ALL {
+            for stream in [false, true] {
+                let stage = Plot::pair((first, second), always("server-error")).open().await;
+                let told = ask(&stage, tools(), stream).await;
+                assert_eq!(told.trail(), "alder:transient,birch:ok", "{second}: {told:?}");
+                assert_eq!(told.finish.as_deref(), Some("tool_calls"), "{second}: {told:?}");
+                assert!(told.done && told.raw.contains("\"name\":\"weather\""), "{second}: {told:?}");
+            }
+        }
+        for act in ["cut-after:1", "end-after:1", "error-after:1"] {
+            let stage = Plot::pair((first, first), always(act)).open().await;
+            let told = ask(&stage, tools(), true).await;
+            assert!(told.is_cut(), "{act} at {first}: {told:?}");
+            assert_eq!(stage.calls(), [1, 0], "{act} at {first}");
+        }
+    }
+}
+
+/// A provider with two keys: the second is used when the first is refused or limited, before any other provider.
+#[tokio::test]
+async fn a_spare_key_comes_before_the_next_provider() {
+    for wire in Speaks::ALL {
+        let plot = Plot::pair((wire, wire), Script::default().accepting(["the-spare-key"]));
+        let stage = plot.spare_key("the-spare-key").open().await;
+        let told = stage.ask(Way::OpenAi, true).await;
+        assert!(told.is_complete(), "{wire}: {told:?}");
+        assert_eq!(told.trail(), "alder:auth,alder:ok", "{wire}");
+        let told = stage.ask(Way::OpenAi, false).await;
+        assert_eq!(told.trail(), "alder:closed,alder:ok", "{wire}: {told:?}");
+        assert_eq!(stage.calls(), [3, 0], "{wire}");
+
+        let plot = Plot::pair(
+            (wire, wire),
+            Script::first(["retry-after-ms:30000".parse::<unfail_sim::Act>().unwrap()]),
+        );
+        let stage = plot.spare_key("the-spare-key").open().await;
+        let told = stage.ask(Way::OpenAi, true).await;
+        assert_eq!(told.trail(), "alder:rate_limited,alder:ok", "{wire}: {told:?}");
+        let keys = |call: &unfail_sim::Call| format!("{:?}", call.headers).contains(&key_of("alder"));
+        let own: Vec<bool> = stage.providers[0].calls().iter().map(keys).collect();
+        assert_eq!(own, [true, false], "{wire}: the first key, then the spare one");
+    }
+}
+
+/// An answer that is larger than any answer is none.
+#[tokio::test]
+async fn an_answer_without_end_falls_through() {
+    let answer = |text: &str| {
+        json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices":
+            [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]})
+        .to_string()
+    };
+    let large = Canned::start(canned_json(200, &answer(&"x".repeat(33 << 20))), After::Keep).await.unwrap();
+    let right = Canned::start(canned_json(200, &answer("birch heard: hello")), After::Keep).await.unwrap();
+    let plot = Plot::default().guest(Speaks::OpenAiChat, large.address());
+    let stage = plot.guest(Speaks::OpenAiChat, right.address()).open().await;
+    for stream in [false, true] {
+        let told = stage.ask(Way::OpenAi, stream).await;
+        assert!(told.is_complete(), "{:?}", told.error);
+        assert_eq!((told.trail(), told.text.as_str()), ("alder:malformed,birch:ok", "birch heard: hello"));
+    }
+}
+
+/// A redirect is not followed: it is a base URL that is wrong, and the key stays here.
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let elsewhere = Canned::start(canned_json(200, "{}"), After::Keep).await.unwrap();
+    let head = "HTTP/1.1 307 Temporary Redirect\r\ncontent-length: 0\r\n";
+    let redirect = format!("{head}location: http://{}/v1/chat/completions\r\n\r\n", elsewhere.address());
+    let canned = Canned::start(redirect, After::Keep).await.unwrap();
+    let stage = Plot::default().guest(Speaks::OpenAiChat, canned.address()).open().await;
+    let told = stage.ask(Way::OpenAi, false).await;
+    assert!(told.is_error(502), "{told:?}");
+    assert_eq!((told.trail(), elsewhere.served()), ("alder:config", 0));
+}

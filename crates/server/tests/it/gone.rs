@@ -1,0 +1,116 @@
+//! Callers who leave: the provider is told within a second, nothing is left over, and nobody is blamed.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use unfail_sim::{Script, Speaks};
+use unfail_testkit::{Client, Raw, eventually};
+
+use crate::stage::{PATIENCE, Plot, Stage, always, each};
+use crate::way::Way;
+
+/// The provider's side of a call must end this soon after its caller left.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How a caller leaves.
+#[derive(Debug, Clone, Copy)]
+enum Leave {
+    /// Closes the connection.
+    Close,
+    /// Resets it.
+    Reset,
+}
+
+/// Everything of the abandoned call is gone, and the provider answers the next request as if nothing had been.
+async fn nothing_is_left(stage: &Stage, case: &str) {
+    let gone = || stage.providers[0].cancelled() == 1 && stage.providers[0].in_flight() == 0;
+    eventually(SOON, gone).await.unwrap_or_else(|late| panic!("{case}: {late}"));
+    eventually(SOON, || stage.providers[0].connections_open() == 0).await.expect(case);
+    stage.providers[0].set_script(Script::default());
+    for stream in [true, false] {
+        let told = stage.send(Way::OpenAi, &[], &Way::OpenAi.body("main", "hello", stream)).await;
+        assert!(told.is_complete(), "{case}: {told:?}");
+        assert_eq!(told.trail(), "alder:ok", "{case}: the target was blamed");
+    }
+    assert_eq!(stage.calls(), [3, 0], "{case}");
+}
+
+async fn leaves(wire: Speaks, act: &str, stream: bool, leave: Leave) {
+    let case = format!("{act} at {wire}, stream: {stream}, {leave:?}");
+    // One failure that counts, or one slow call, would close the target.
+    let strict = "breaker = { consecutive = 1, error_rate = 0.1 }";
+    let stage = Plot::pair((wire, wire), always(act)).route(strict).open().await;
+    let mut caller = Raw::connect(stage.address).await.unwrap();
+    let body = Way::OpenAi.body("main", "hello", stream).to_string();
+    caller.post(Way::OpenAi.path(), &[], &body).await.unwrap();
+    eventually(PATIENCE, || stage.calls() == [1, 0]).await.unwrap();
+    if stream && act != "hang-before-headers" && act != "hang-after-headers" {
+        caller.read_until("alde", PATIENCE).await.expect("the stream begins");
+    }
+    assert_eq!(stage.providers[0].in_flight(), 1, "{case}");
+    match leave {
+        Leave::Close => drop(caller),
+        Leave::Reset => caller.reset().unwrap(),
+    }
+    nothing_is_left(&stage, &case).await;
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_takes_the_call_along() {
+    let calls = [
+        ("hang-before-headers", false),
+        ("hang-before-headers", true),
+        ("hang-after-headers", false),
+        ("hang-after-headers", true),
+        // Content has come and no more does, or it keeps coming slowly.
+        ("stall-after:3", true),
+        ("slow-drip:40:20", true),
+    ];
+    let calls = Speaks::ALL.into_iter().flat_map(|wire| calls.map(|(act, stream)| (wire, act, stream)));
+    let cases = calls.flat_map(|call| [Leave::Close, Leave::Reset].map(|leave| (call, leave)));
+    each(cases, |((wire, act, stream), leave)| leaves(wire, act, stream, leave)).await;
+}
+
+/// A caller who stops reading does not make the endpoint gather the answer: the provider is slowed down with it.
+#[tokio::test]
+async fn a_caller_who_does_not_read_holds_the_provider_up() {
+    let stage =
+        Plot::pair((Speaks::OpenAiChat, Speaks::OpenAiChat), always("big-body:16777216")).open().await;
+    let before = unfail_testkit::process::resident().unwrap();
+    let mut caller = Raw::connect(stage.address).await.unwrap();
+    let body = Way::OpenAi.body("main", "hello", true).to_string();
+    caller.post(Way::OpenAi.path(), &[], &body).await.unwrap();
+    eventually(PATIENCE, || stage.calls() == [1, 0]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(stage.providers[0].in_flight(), 1, "the provider is still writing");
+    // The provider itself holds its answer in memory several times over.
+    let grown = unfail_testkit::process::resident().unwrap().saturating_sub(before);
+    assert!(grown < 200 << 20, "{} MB", grown >> 20);
+    drop(caller);
+    eventually(SOON * 5, || stage.providers[0].in_flight() == 0).await.unwrap();
+    assert!(stage.still_answers().await);
+}
+
+/// Many callers leave at once, in the middle of everything.
+#[tokio::test]
+async fn a_crowd_that_leaves_leaves_nothing() {
+    let stage = Plot::pair((Speaks::Anthropic, Speaks::Gemini), always("answer:100:30")).open().await;
+    let mut callers = JoinSet::new();
+    for number in 0..60_u64 {
+        let (client, url, way) = (Client::new(), stage.url(Way::Chat.path()), Way::Chat);
+        callers.spawn(async move {
+            let mut stream = client.stream(&url, &[], &way.body("main", "hello", true)).await.unwrap();
+            for _ in 0..number % 4 {
+                stream.next().await.unwrap();
+            }
+        });
+    }
+    let (started, mut done) = (stage.providers[0].now(), 0);
+    while done < 30 && stage.providers[0].now() - started < PATIENCE {
+        done += usize::from(callers.join_next().await.is_some());
+    }
+    callers.shutdown().await;
+    let idle = || stage.providers.iter().all(|provider| provider.in_flight() == 0);
+    eventually(SOON, idle).await.expect("every call ends with its caller");
+    assert!(stage.still_answers().await);
+}

@@ -1,0 +1,155 @@
+//! The request log: one line for each request, however it ended, with the truth in it and no secret.
+
+use serde_json::Value;
+use std::time::Duration;
+use unfail_sim::Speaks;
+use unfail_testkit::{Raw, eventually};
+
+use crate::stage::{Kept, PATIENCE, Plot, Stage, always, key_of, target};
+use crate::way::Way;
+
+/// Words of the caller that no line may repeat.
+const PROMPT: &str = "a-private-question";
+
+fn plot(act: &str, kept: &Kept) -> Plot {
+    let keys = "[keys.web]\nsecret = \"env:WEB\"\n\
+                [models.\"birch/birch-large\"]\ninput_usd_per_mtok = 1000\noutput_usd_per_mtok = 2000\n";
+    let plot = Plot::pair((Speaks::OpenAiChat, Speaks::Anthropic), always(act)).more(keys).log(kept);
+    plot.secret("WEB", "uf-secret-of-web").patient_unless_needed(act).route("breaker = { consecutive = 50 }")
+}
+
+/// Asks with a key and a user; the id of the request.
+async fn ask(stage: &Stage, way: Way, stream: bool) -> String {
+    let headers = [("authorization", "Bearer uf-secret-of-web"), ("x-unfail-user", "ada")];
+    let told = stage.send(way, &headers, &way.body("main", PROMPT, stream)).await;
+    told.header("x-unfail-request-id").to_owned()
+}
+
+/// Waits for so many lines and gives them.
+async fn lines(kept: &Kept, count: usize) -> Vec<Value> {
+    eventually(PATIENCE, || kept.records().len() >= count).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let lines = kept.records();
+    assert_eq!(lines.len(), count, "{}", kept.text());
+    let text = kept.text();
+    for secret in [PROMPT, "uf-secret", "secret-of", "heard"].into_iter().chain([key_of("alder").as_str()]) {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+    lines
+}
+
+#[tokio::test]
+async fn every_ending_is_one_line() {
+    for (act, stream, outcome, class) in [
+        ("answer", false, "answered", None),
+        ("answer", true, "answered", None),
+        ("server-error", true, "answered", None),
+        ("no-done", true, "answered", None),
+        ("cut-after:10", true, "cut", Some("mid_stream")),
+        ("stall-after:3", true, "cut", Some("mid_stream")),
+    ] {
+        let kept = Kept::default();
+        let stage = plot(act, &kept).open().await;
+        for way in Way::ALL {
+            let id = ask(&stage, way, stream).await;
+            let count = Way::ALL.iter().position(|known| *known == way).unwrap() + 1;
+            let line = lines(&kept, count).await.pop().unwrap();
+            let request = &line["request"];
+            assert_eq!(request["id"], id, "{act}: {line}");
+            assert_eq!(
+                (&request["caller"], &request["user"]),
+                (&"web".into(), &"ada".into()),
+                "{act}: {line}"
+            );
+            assert_eq!(
+                (&request["route"], &request["stream"]),
+                (&"main".into(), &stream.into()),
+                "{act}: {line}"
+            );
+            assert_eq!(line["outcome"], outcome, "{act}: {line}");
+            assert_eq!(line["error_class"].as_str(), class, "{act}: {line}");
+            let (path, second) = (&line["path"], act == "server-error");
+            assert_eq!(path["primary"], target("alder"), "{act}: {line}");
+            assert_eq!(path["final"], target(if second { "birch" } else { "alder" }), "{act}: {line}");
+            assert_eq!(path["fallback_used"], second, "{act}: {line}");
+            assert_eq!(path["calls"], if second { 2 } else { 1 }, "{act}: {line}");
+            assert!(
+                line["timing"]["latency_ms"].as_f64() >= line["timing"]["first_token_ms"].as_f64(),
+                "{line}"
+            );
+            if second {
+                assert_eq!(path["attempts"][0]["result"], "transient", "{line}");
+                assert_eq!(path["attempts"][0]["status"], 500, "{line}");
+                assert!(line["cost_usd"].as_f64().unwrap() > 0.0, "{line}");
+            }
+            if outcome == "answered" {
+                assert!(line["tokens"]["output"].as_u64().unwrap() > 1, "{act}: {line}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn failures_and_callers_who_leave_are_lines_too() {
+    let kept = Kept::default();
+    let stage = plot("server-error", &kept).open().await;
+    stage.providers[1].set_script(always("unauthorized"));
+    let id = ask(&stage, Way::Chat, true).await;
+    let line = lines(&kept, 1).await.pop().unwrap();
+    assert_eq!((&line["request"]["id"], &line["outcome"]), (&id.into(), &"failed".into()), "{line}");
+    assert_eq!(line["path"]["final"], Value::Null, "{line}");
+    assert_eq!(
+        line["path"]["attempts"].as_array().unwrap().len(),
+        line["path"]["calls"].as_u64().unwrap() as usize
+    );
+
+    for (count, act) in [(2, "hang-before-headers"), (3, "answer:0:100")] {
+        stage.providers[0].set_script(always(act));
+        let before = stage.calls()[0];
+        let mut caller = Raw::connect(stage.address).await.unwrap();
+        let body = Way::OpenAi.body("main", PROMPT, true).to_string();
+        let key = ("authorization", "Bearer uf-secret-of-web");
+        caller.post(Way::OpenAi.path(), &[key], &body).await.unwrap();
+        eventually(PATIENCE, || stage.calls()[0] > before).await.unwrap();
+        if count == 3 {
+            caller.read_until("alde", PATIENCE).await.unwrap();
+        }
+        drop(caller);
+        let line = lines(&kept, count).await.pop().unwrap();
+        assert_eq!(
+            (&line["outcome"], &line["error_class"]),
+            (&"cancelled".into(), &"cancelled".into()),
+            "{line}"
+        );
+        let answered = if count == 3 { Value::from(target("alder")) } else { Value::Null };
+        assert_eq!(line["path"]["final"], answered, "{line}");
+    }
+}
+
+/// A request that never reached a target is one line as well.
+#[tokio::test]
+async fn what_is_turned_away_is_one_line() {
+    let kept = Kept::default();
+    let stage = plot("answer", &kept).open().await;
+    let way = Way::OpenAi;
+    let good = ("authorization", "Bearer uf-secret-of-web");
+    let broken = Value::from("not a request");
+    let cases = [
+        (
+            ("authorization", "Bearer uf-secret-of-nobody"),
+            way.body("main", PROMPT, false),
+            "unknown",
+            "authentication",
+        ),
+        (good, way.body("mian", PROMPT, false), "web", "not_found"),
+        (good, broken, "web", "invalid"),
+    ];
+    for (count, (header, body, caller, why)) in cases.into_iter().enumerate() {
+        let told = stage.send(way, &[header], &body).await;
+        let line = lines(&kept, count + 1).await.pop().unwrap();
+        assert_eq!(line["request"]["id"], told.header("x-unfail-request-id"), "{line}");
+        assert_eq!((&line["outcome"], &line["error_class"]), (&"rejected".into(), &why.into()), "{line}");
+        assert_eq!(line["request"]["caller"], caller, "{line}");
+        assert_eq!(line["path"]["calls"], 0, "{line}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Pooled connections that the provider has closed: no fault of the provider's, and the caller never notices.
+
+use std::time::Duration;
+
+use unfail_sim::{Act, Break, Script, Speaks};
+use unfail_testkit::eventually;
+
+use crate::stage::{PATIENCE, Plot, each};
+use crate::way::Way;
+
+/// With this, the first failure that counts closes the target.
+const STRICT: &str = "breaker = { consecutive = 1 }";
+
+#[tokio::test]
+async fn a_connection_closed_under_a_request_costs_nothing() {
+    for wire in Speaks::ALL {
+        for stream in [false, true] {
+            let script = Script::first([Break::CloseOnNextRequest, Break::CloseOnNextRequest]);
+            let stage = Plot::pair((wire, wire), script).route(STRICT).open().await;
+            for ask in 1..=4 {
+                let told = stage.ask(Way::OpenAi, stream).await;
+                assert!(told.is_complete() && told.text.contains("alder heard"), "{wire} {ask}: {told:?}");
+            }
+            assert_eq!(stage.calls(), [4, 0], "{wire}");
+            let connections = stage.providers[0].calls().iter().map(|call| call.connection).max();
+            assert_eq!(connections, Some(3), "{wire}: both times on a new connection");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_closed_while_idle_is_not_used() {
+    for wire in Speaks::ALL {
+        let script = Script::first([Break::CloseWhenIdle(Duration::from_millis(20))]);
+        let stage = Plot::pair((wire, wire), script).route(STRICT).open().await;
+        assert!(stage.ask(Way::OpenAi, false).await.is_complete());
+        eventually(PATIENCE, || stage.providers[0].connections_open() == 0).await.unwrap();
+        let told = stage.ask(Way::OpenAi, false).await;
+        assert!(told.is_complete() && told.text.contains("alder heard"), "{wire}: {told:?}");
+        assert_eq!(told.trail(), "alder:ok", "{wire}");
+    }
+}
+
+/// A provider that took the request and then broke off has failed, whatever connection it came over.
+#[tokio::test]
+async fn a_late_reset_on_a_used_connection_is_a_failure() {
+    each(Speaks::ALL, async |wire| {
+        let late = Act::Delay(Duration::from_millis(1_500), Box::new(Break::ResetBeforeHeaders.into()));
+        let script = Script::first([Act::default(), late]);
+        let stage = Plot::pair((wire, wire), script).route(STRICT).open().await;
+        assert!(stage.ask(Way::OpenAi, false).await.is_complete());
+        let told = stage.ask(Way::OpenAi, false).await;
+        assert!(told.is_complete(), "{told:?}");
+        assert_eq!(told.trail(), "alder:transient,birch:ok", "{wire}");
+        assert_eq!(stage.ask(Way::OpenAi, false).await.trail(), "alder:closed,birch:ok", "{wire}");
+    })
+    .await;
+}

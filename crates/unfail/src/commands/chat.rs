@@ -1,0 +1,81 @@
+//! `unfail chat`: one question, the answer as it arrives.
+
+use std::io::Read;
+use std::process::ExitCode;
+use std::sync::Arc;
+use unfail::chat::{ChatRequest, Message, Part, Role};
+use unfail::event::{Delta, Event};
+use unfail_engine::call::{Ask, Call, Errand};
+use unfail_engine::observe::Log;
+use unfail_engine::world::request_id;
+use unfail_engine::{AnswerStream, Content, Engine};
+
+use crate::args::Chat;
+use crate::{Error, output, settings};
+
+pub(crate) fn run(args: &Chat) -> Result<ExitCode, Error> {
+    let settings = settings::read(args.source.config.as_deref())?;
+    let Some(config) = settings.config else { return Err(settings.report.to_string().into()) };
+    if config.providers.is_empty() {
+        return Err("no provider can be used: set a key in the environment (see `unfail check`)".into());
+    }
+    let prompt = if args.prompt == "-" { standard_input()? } else { args.prompt.clone() };
+    let engine = Engine::new(config, Log::none())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(ask(&engine, args, prompt))
+}
+
+fn standard_input() -> std::io::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+async fn ask(engine: &Engine, args: &Chat, prompt: String) -> Result<ExitCode, Error> {
+    let say = |role, text: String| Message { role, parts: vec![Part::Text(text)], name: None };
+    let mut messages: Vec<Message> = args.system.iter().map(|text| say(Role::System, text.clone())).collect();
+    messages.push(say(Role::User, prompt));
+    let request = ChatRequest { messages, stream: true, ..ChatRequest::default() };
+    let world = engine.world();
+    let caller = Arc::new(unfail_engine::identify::Caller { name: "command line".into(), routes: None });
+    let errand = Errand {
+        id: request_id(&mut world.random()).into(),
+        caller: caller.clone(),
+        user: None,
+        dialect: "library",
+        started: world.now(),
+        deadline: None,
+    };
+    let chain = engine.route::<&str>(&caller, &args.model, &[])?;
+    let call = Call { errand, chain, ask: Ask::Hub { request: &request, demand: None } };
+    let answer = match engine.answer(call).await {
+        Ok(answer) => answer,
+        Err(failure) => {
+            for attempt in &failure.trail.attempts {
+                output::note(&format!("  {}: {} {}", attempt.target, attempt.result, attempt.reason));
+            }
+            return Err(failure);
+        }
+    };
+    if args.verbose {
+        output::note(&format!("answered by {} ({})", answer.head.target, answer.head.trail.compact()));
+    }
+    if let Content::Stream(stream) = answer.content {
+        print(*stream).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn print(mut stream: AnswerStream) -> Result<(), Error> {
+    let mut events = Vec::new();
+    while let Some(read) = stream.next(&mut events).await {
+        read?;
+        for event in events.drain(..) {
+            if let Event::Delta { delta: Delta::Text(text) | Delta::Refusal(text), .. } = event {
+                output::piece(&text);
+            }
+        }
+    }
+    output::piece("\n");
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! `unfail serve`: the endpoint.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use unfail_catalog::AUTO_ORDER;
+use unfail_config::Config;
+use unfail_engine::Engine;
+use unfail_engine::observe::Log;
+use unfail_server::{Limits, Mode, Server, app, serve_lanes};
+
+use super::stop;
+use crate::args::Serve;
+use crate::{Error, output, settings};
+
+pub(crate) fn run(args: &Serve) -> Result<ExitCode, Error> {
+    tracing_subscriber::fmt()
+        .with_env_filter("warn,unfail=info")
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let read = settings::read(args.source.config.as_deref())?;
+    if !read.report.problems.is_empty() || !read.report.warnings.is_empty() {
+        output::note(&read.report.to_string());
+    }
+    let Some(mut config) = read.config else { return Ok(ExitCode::FAILURE) };
+    if let Some(listen) = args.listen {
+        config.server.listen = listen;
+    }
+    if config.callers.is_empty() && !config.server.listen.ip().is_loopback() {
+        let message = format!(
+            "{} is not loopback and no caller key is configured; add a [keys.NAME] table or listen on 127.0.0.1",
+            config.server.listen
+        );
+        return Err(message.into());
+    }
+    if config.providers.is_empty() {
+        output::error(&nothing_to_serve());
+        return Ok(ExitCode::FAILURE);
+    }
+    let source = read.file.map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
+    let (log, guard) = if args.no_log { (Log::none(), None) } else { logged()? };
+    serve_until_stopped(config, log, &source)?;
+    drop(guard);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What to do when nothing can be served.
+fn nothing_to_serve() -> String {
+    let keys: Vec<&str> = AUTO_ORDER
+        .iter()
+        .filter_map(|id| unfail_catalog::provider(id))
+        .filter_map(|row| row.key_env.first().copied())
+        .collect();
+    format!(
+        "no provider can be used: no key was found\n\
+         set one of {} and start again,\n\
+         write a configuration file (`unfail check --template > unfail.toml`),\n\
+         or see it work without any key: `unfail demo`",
+        keys.join(", ")
+    )
+}
+
+fn logged() -> std::io::Result<(Log, Option<unfail_engine::observe::LogGuard>)> {
+    let (log, guard) = Log::to(std::io::stdout())?;
+    Ok((log, Some(guard)))
+}
+
+fn serve_until_stopped(config: Config, log: Log, source: &str) -> Result<(), Error> {
+    let settings = config.server.clone();
+    let listener = TcpListener::bind(settings.listen)
+        .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
+    let greeting = greeting(&config, source, listener.local_addr()?);
+    let first = server(config, log)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut lanes: Vec<Server> = (1..cores).map(|_| first.sibling()).collect();
+    lanes.push(first);
+    let lanes = lanes.into_iter().map(|lane| app(Arc::new(lane))).collect();
+    let limits =
+        Limits { header_timeout: settings.header_timeout, drain: settings.drain, ..Limits::default() };
+    let stop = || {
+        // Before the greeting: whoever has read it may stop the server.
+        let stop = stop::asked();
+        output::note(&greeting);
+        stop
+    };
+    serve_lanes(listener, lanes, limits, stop)?;
+    Ok(())
+}
+
+/// The server for a configuration.
+///
+/// # Errors
+/// A configuration that cannot be served.
+pub(crate) fn server(config: Config, log: Log) -> Result<Server, Error> {
+    let settings = config.server.clone();
+    let engine = Engine::new(config, log)?;
+    Ok(Server {
+        engine: Arc::new(engine),
+        mode: match settings.mode {
+            unfail_config::Mode::Developer => Mode::Developer,
+            unfail_config::Mode::Product => Mode::Product,
+        },
+        max_body: usize::try_from(settings.max_body).unwrap_or(usize::MAX),
+        body_timeout: settings.body_timeout,
+    })
+}
+
+/// What was found, where it listens, and a line to try.
+fn greeting(config: &Config, source: &str, address: SocketAddr) -> String {
+    let mut text = format!("configuration: {source}\n");
+    for (name, route) in &config.routes {
+        let chain: Vec<String> = route.chain.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("route {name}: {}\n", chain.join(" → ")));
+    }
+    let model = config.routes.keys().find(|name| *name == "auto").or_else(|| config.routes.keys().next());
+    let model = model.map_or("auto", String::as_str);
+    let key = if config.callers.is_empty() { "" } else { " -H 'authorization: Bearer KEY'" };
+    text.push_str(&format!("listening on http://{address}\n"));
+    text.push_str(&curl(address, model, key));
+    text
+}
+
+/// A request to copy.
+pub(crate) fn curl(address: SocketAddr, model: &str, key: &str) -> String {
+    format!(
+        "try: curl http://{address}/v1/chat/completions -H 'content-type: application/json'{key} \\\n       -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
+    )
+}

@@ -1,0 +1,86 @@
+//! `unfail check`: what it says about good and bad files, for people and for programs.
+
+use serde_json::Value;
+
+use crate::program::{Output, alone, run, unfail};
+
+const GOOD: &str = "[providers.own]\nwire = \"openai-chat\"\nbase_url = \"http://127.0.0.1:9/v1\"\n\
+                    [models.\"own/a\"]\ncontext = 8000\n\
+                    [routes.talk]\nchain = [\"own/a\"]\n";
+
+/// `text` as `unfail.toml`, checked with these further arguments and one key in the environment.
+fn check(text: &str, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("unfail.toml"), text).unwrap();
+    let mut command = unfail(folder.path(), &["check"]);
+    run(command.args(arguments).env("OWN_KEY", "secret-value-1234567890"))
+}
+
+#[test]
+fn files_good_and_bad() {
+    let keyed = GOOD.replace("base_url", "keys = [\"env:OWN_KEY\"]\nbase_url");
+    let table: [(&str, i32, &[&str]); 7] = [
+        (GOOD, 0, &["unfail.toml: ok", "talk", "own/a", "no key needed"]),
+        (&keyed, 0, &["env:OWN_KEY"]),
+        ("", 0, &["unfail.toml: ok", "no provider can be used yet", "unfail demo"]),
+        ("[routes.talk]\nchian = []\n", 1, &["unfail.toml:2", "chian", "chain"]),
+        ("[routes.talk]\nchain = [\"nobody/a\"]\n", 1, &["nobody", "1 problem"]),
+        ("[server]\nlisten = 5\nmode = \"open\"\n", 1, &["listen", "mode", "2 problems"]),
+        ("[server", 1, &["unfail.toml:1"]),
+    ];
+    for (text, code, parts) in table {
+        let output = check(text, &[]);
+        assert_eq!(output.code, Some(code), "{text}\n{}{}", output.out, output.err);
+        for part in parts {
+            assert!(output.out.contains(part), "{part:?} is not in:\n{}", output.out);
+        }
+        assert!(!output.out.contains("secret-value"), "{}", output.out);
+
+        let json = check(text, &["--json"]);
+        assert_eq!(json.code, Some(code), "{text}");
+        let report: Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!(report["ok"], Value::Bool(code == 0), "{report}");
+        let problems = report["problems"].as_array().unwrap();
+        assert_eq!(problems.is_empty(), code == 0, "{report}");
+        for problem in problems {
+            assert_eq!(problem["file"], "unfail.toml");
+            assert!(problem["line"].as_u64().unwrap() > 0, "{problem}");
+            assert!(!problem["message"].as_str().unwrap().is_empty(), "{problem}");
+        }
+        assert!(!json.out.contains("secret-value"), "{}", json.out);
+    }
+}
+
+#[test]
+fn the_effective_chain_is_told_to_programs() {
+    let report: Value = serde_json::from_str(&check(GOOD, &["--json"]).out).unwrap();
+    assert_eq!(report["routes"]["talk"]["chain"], serde_json::json!(["own/a"]));
+    assert_eq!(report["providers"][0]["base_url"], "http://127.0.0.1:9/v1");
+}
+
+#[test]
+fn the_template_passes_its_own_check() {
+    let template = alone(&["check", "--template"]);
+    assert_eq!(template.code, Some(0));
+    let output = check(&template.out, &[]);
+    assert_eq!(output.code, Some(0), "{}", output.out);
+}
+
+#[test]
+fn the_environment_alone_makes_the_automatic_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = unfail(folder.path(), &["check"]);
+    let output = run(command.env("GEMINI_API_KEY", "key-1").env("ANTHROPIC_API_KEY", "key-2"));
+    assert_eq!(output.code, Some(0));
+    let chain = output.out.lines().find(|line| line.trim_start().starts_with("auto")).unwrap();
+    assert!(chain.find("anthropic/").unwrap() < chain.find("gemini/").unwrap(), "{chain}");
+    assert!(!chain.contains("groq"), "{chain}");
+    assert!(!output.out.contains("key-1") && !output.out.contains("key-2"), "{}", output.out);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_said() {
+    let output = alone(&["check", "--config", "none.toml"]);
+    assert_eq!(output.code, Some(1));
+    assert!(output.err.contains("none.toml"), "{}", output.err);
+}

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use unfail_policy::attempt::Why;
 use unfail_policy::breaker::{self, Breaker, Position};
-use unfail_policy::classify::{Close, Fault};
+use unfail_policy::classify::{Class, Close, Fault};
 use unfail_policy::gate::{self, Gate};
 use unfail_policy::time::{Random, Time};
 
@@ -21,11 +21,32 @@ const DOMAINS_MAX: usize = 10_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Cells {
     /// The key, for all models.
-    credential: Arc<Mutex<Gate>>,
+    credential: Arc<Mutex<Account>>,
     /// The limit domain (key × model) and whether the model exists for the key.
     domain: Arc<Mutex<Domain>>,
     /// Endpoint × model.
     breaker: Arc<Mutex<Breaker>>,
+}
+
+/// What is remembered of a key: whether it may be used, and why not.
+#[derive(Debug)]
+struct Account {
+    gate: Gate,
+    /// What closed it last: the bill, or the key itself.
+    why: Why,
+}
+
+impl Account {
+    fn new() -> Self {
+        Self { gate: Gate::new(gate::Settings::CREDENTIAL), why: Why::Credential }
+    }
+
+    /// Remembers what `fault` says about the key.
+    fn blame(&mut self, fault: &Fault) {
+        if matches!(fault.close, Close::Credential(_)) {
+            self.why = if fault.class == Class::Quota { Why::Quota } else { Why::Credential };
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -44,7 +65,7 @@ pub(crate) struct CellRegistry {
 
 #[derive(Debug, Default)]
 struct Known {
-    credentials: HashMap<String, Arc<Mutex<Gate>>>,
+    credentials: HashMap<String, Arc<Mutex<Account>>>,
     domains: HashMap<String, Arc<Mutex<Domain>>>,
     breakers: HashMap<String, Arc<Mutex<Breaker>>>,
 }
@@ -79,7 +100,7 @@ impl CellRegistry {
         let credential = known
             .credentials
             .entry(names.credential.clone())
-            .or_insert_with(|| Arc::new(Mutex::new(Gate::new(gate::Settings::CREDENTIAL))))
+            .or_insert_with(|| Arc::new(Mutex::new(Account::new())))
             .clone();
         let number = u32::try_from(known.domains.len()).unwrap_or(u32::MAX);
         let domain = known
@@ -124,15 +145,17 @@ impl Cells {
             Some(shut) => Err(shut),
         }
     }
-}
 
-impl Cells {
     /// A stream that had content broke: the breaker counts a failure although the call had been a success.
     pub(crate) fn broke(&self, world: World, fault: &Fault) {
         let now = world.now();
         match fault.close {
             Close::Nothing => {}
-            Close::Credential(wait) => shut(&mut lock(&self.credential), now, wait),
+            Close::Credential(wait) => {
+                let mut account = lock(&self.credential);
+                account.blame(fault);
+                shut(&mut account.gate, now, wait);
+            }
             Close::Domain(wait) => shut(&mut lock(&self.domain).limit, now, wait),
             Close::Target(wait) => shut(&mut lock(&self.domain).missing, now, wait),
         }
@@ -173,9 +196,12 @@ impl Flight {
     /// Collects the permits; what was collected is given back by `drop` when one is refused.
     fn board(&mut self, now: Time, random: &mut dyn Random) -> Option<Shut> {
         let permits = self.permits.as_mut()?;
-        match lock(&self.cells.credential).ask(now) {
-            gate::Ask::Go(permit) => permits.credential = Some(permit),
-            gate::Ask::No { until } => return Some(Shut { until, why: Why::Credential }),
+        {
+            let mut account = lock(&self.cells.credential);
+            match account.gate.ask(now) {
+                gate::Ask::Go(permit) => permits.credential = Some(permit),
+                gate::Ask::No { until } => return Some(Shut { until, why: account.why }),
+            }
         }
         {
             let mut domain = lock(&self.cells.domain);
@@ -199,7 +225,7 @@ impl Flight {
     pub(crate) fn succeeded(&mut self, first_token: Duration) {
         let Some(permits) = self.permits.take() else { return };
         if let Some(permit) = permits.credential {
-            lock(&self.cells.credential).succeeded(permit);
+            lock(&self.cells.credential).gate.succeeded(permit);
         }
         {
             let mut domain = lock(&self.cells.domain);
@@ -227,7 +253,9 @@ impl Flight {
             Close::Target(wait) => missing = Some(wait),
         }
         if let Some(permit) = permits.credential {
-            settle(&mut lock(&self.cells.credential), permit, now, credential);
+            let mut account = lock(&self.cells.credential);
+            account.blame(fault);
+            settle(&mut account.gate, permit, now, credential);
         }
         {
             let mut domain = lock(&self.cells.domain);
@@ -250,7 +278,7 @@ impl Drop for Flight {
         let Some(permits) = self.permits.take() else { return };
         let now = self.world.now();
         if let Some(permit) = permits.credential {
-            lock(&self.cells.credential).dropped(permit, now);
+            lock(&self.cells.credential).gate.dropped(permit, now);
         }
         {
             let mut domain = lock(&self.cells.domain);

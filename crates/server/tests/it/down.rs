@@ -265,3 +265,15 @@ async fn product_mode_offers_routes_only() {
     }
     assert_eq!(stage.get("/v1/models/alder/alder-large", &[]).await.status, 404);
 }
+
+/// What closed a key is told the same way the second time, when nothing is sent any more.
+#[tokio::test]
+async fn a_used_up_key_stays_a_matter_of_quota() {
+    for (act, status) in [("payment-required", 429), ("unauthorized", 502)] {
+        let stage = three(act).open().await;
+        let first = stage.ask(Way::OpenAi, false).await;
+        let second = stage.ask(Way::OpenAi, false).await;
+        assert_eq!((first.status, second.status), (status, status), "{act}: {first:?} {second:?}");
+        assert_eq!(second.header("x-unfail-attempts"), "0", "{act}: {second:?}");
+    }
+}

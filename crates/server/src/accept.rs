@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::patience::Patient;
+
 /// Headers one request may have before the connection is refused outright; the application answers above a lower
 /// limit in the caller's dialect.
 const HEADERS_MAX: usize = 400;
@@ -25,6 +27,8 @@ pub struct Limits {
     /// A request head must be complete this long after the connection is ready for it; so an idle connection is
     /// closed then as well.
     pub header_timeout: Duration,
+    /// A caller that takes no byte of its answer for this long is gone.
+    pub write_timeout: Duration,
     /// Requests in flight may go on for this long after a stop.
     pub drain: Duration,
     /// Connections open at once; more wait in the system's queue.
@@ -33,7 +37,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { header_timeout: Duration::from_secs(10), drain: Duration::from_secs(30), connections: 16_384 }
+        Self {
+            header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(60),
+            drain: Duration::from_secs(30),
+            connections: 16_384,
+        }
     }
 }
 
@@ -65,7 +74,7 @@ pub async fn serve(
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, _)) => {
                     prepare(&stream);
-                    let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+                    let connection = http.serve_connection(Patient::new(TokioIo::new(stream), limits.write_timeout), service.clone());
                     connections.spawn(graceful.watch(connection));
                 }
                 Err(error) => {

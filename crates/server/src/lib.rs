@@ -8,6 +8,7 @@ mod accept;
 mod app;
 mod ask;
 mod lanes;
+mod patience;
 mod relay;
 mod reply;
 mod routes;

@@ -114,3 +114,18 @@ async fn a_crowd_that_leaves_leaves_nothing() {
     eventually(SOON, idle).await.expect("every call ends with its caller");
     assert!(stage.still_answers().await);
 }
+
+/// A caller that takes nothing of its answer is gone after a while, and the provider is let go.
+#[tokio::test]
+async fn a_caller_who_never_reads_is_gone() {
+    let stage =
+        Plot::pair((Speaks::OpenAiChat, Speaks::OpenAiChat), always("big-body:16777216")).open().await;
+    let mut caller = Raw::connect(stage.address).await.unwrap();
+    let body = Way::OpenAi.body("main", "hello", true).to_string();
+    caller.post(Way::OpenAi.path(), &[], &body).await.unwrap();
+    eventually(PATIENCE, || stage.calls() == [1, 0]).await.unwrap();
+    eventually(Duration::from_secs(8), || stage.providers[0].in_flight() == 0).await.unwrap();
+    assert_eq!(stage.providers[0].cancelled(), 1);
+    drop(caller);
+    assert!(stage.still_answers().await);
+}

@@ -190,8 +190,13 @@ impl Plot {
             max_body: usize::try_from(settings.max_body).unwrap(),
             body_timeout: settings.body_timeout,
         };
-        let limits =
-            Limits { header_timeout: settings.header_timeout, drain: settings.drain, ..Limits::default() };
+        let limits = Limits {
+            header_timeout: settings.header_timeout,
+            drain: settings.drain,
+            // Short beside the default, long beside any pause of a caller that reads.
+            write_timeout: Duration::from_secs(3),
+            ..Limits::default()
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

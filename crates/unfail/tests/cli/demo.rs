@@ -33,7 +33,7 @@ fn the_summary_adds_up() {
     let of = |field: &str| number(&summary[field]);
     assert_eq!(of("requests"), of("answers") + of("failed") + of("cut"), "{summary}");
     assert_eq!(of("lost"), 0);
-    assert!(of("requests") > 100 && of("cut") >= 1 && of("failed") >= 1, "{summary}");
+    assert!(of("requests") > 100 && of("cut") >= 1, "{summary}");
     let upstream = &summary["upstream"];
     let calls = number(&upstream["calls"]);
     assert_eq!(calls, number(&upstream["calls_told"]), "callers are told what providers counted");

@@ -11,6 +11,7 @@ use unfail_wire::ChatResponse;
 use unfail_wire::event::Event;
 use unfail_wire::fold;
 
+use crate::cells::Flight;
 use crate::failure::{Failure, FailureKind};
 use crate::fault::Judge;
 use crate::reader::{ReadFault, Reader};
@@ -72,6 +73,8 @@ pub struct AnswerStream {
     passes: bool,
     terms: StreamTerms,
     target: Arc<Target>,
+    /// The call, until the answer is complete or broke off.
+    flight: Option<Flight>,
     recorder: Recorder,
     trail: Arc<Trail>,
     finished: bool,
@@ -92,12 +95,13 @@ pub(crate) struct StreamParts {
     pub(crate) passes: bool,
     pub(crate) terms: StreamTerms,
     pub(crate) target: Arc<Target>,
+    pub(crate) flight: Option<Flight>,
 }
 
 impl AnswerStream {
     pub(crate) fn new(parts: StreamParts, recorder: Recorder, trail: Arc<Trail>) -> Self {
-        let StreamParts { held, reader, passes, terms, target } = parts;
-        Self { held, reader, passes, terms, target, recorder, trail, finished: false }
+        let StreamParts { held, reader, passes, terms, target, flight } = parts;
+        Self { held, reader, passes, terms, target, flight, recorder, trail, finished: false }
     }
 
     /// Frames are in the caller's dialect and may be passed on as they are.
@@ -182,7 +186,9 @@ impl AnswerStream {
         let world = self.terms.world;
         let judge = Judge { target: &self.target, phase: Phase::Committed, world };
         let fault = judge.read(&read);
-        self.target.cells.broke(world, &fault);
+        if let Some(mut flight) = self.flight.take() {
+            flight.failed(&fault);
+        }
         self.recorder.cut(&fault);
         Box::new(broken_off(&fault, self.trail.clone()))
     }

@@ -7,7 +7,7 @@ use unfail_config::{Config, ProviderConfig, Route, TargetRef};
 use unfail_wire::Wire;
 use unfail_wire::wires::wire;
 
-use crate::cells::{CellRegistry, CellTerms, DomainNames};
+use crate::cells::{CellRegistry, DomainNames};
 use crate::http::Protocol;
 use crate::target::{Chain, Credential, Endpoint, Target, TargetParts};
 use crate::validate::{Demand, Schema};
@@ -115,7 +115,6 @@ impl Workshop {
             limit: format!("{label}\u{0}{}", credential.name),
             breaker: label.clone(),
         };
-        let terms = CellTerms { cooldown: route.rules.cooldown, breaker: route.breaker };
         Target::new(TargetParts {
             label: label.into(),
             model: reference.model.clone(),
@@ -123,7 +122,7 @@ impl Workshop {
             credential: credential.credential.clone(),
             traits,
             price: known.and_then(|model| model.price.clone()),
-            cells: self.registry.cells(&names, terms),
+            cells: self.registry.cells(&names, route.breaker),
             listed: known.is_some(),
         })
     }

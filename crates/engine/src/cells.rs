@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use unfail_policy::attempt::Why;
-use unfail_policy::breaker::{self, Breaker, Position};
+use unfail_policy::breaker::{self, Breaker};
 use unfail_policy::classify::{Class, Close, Fault};
 use unfail_policy::gate::{self, Gate};
-use unfail_policy::time::{Random, Time};
+use unfail_policy::time::Time;
 
 use crate::world::World;
 
@@ -38,7 +38,7 @@ struct Account {
 
 impl Account {
     fn new() -> Self {
-        Self { gate: Gate::new(gate::Settings::CREDENTIAL), why: Why::Credential }
+        Self { gate: Gate::default(), why: Why::Credential }
     }
 
     /// Remembers what `fault` says about the key.
@@ -81,16 +81,18 @@ pub(crate) struct DomainNames {
     pub(crate) breaker: String,
 }
 
-/// How new cells behave.
+/// What a call brings along to the cells it asks: it belongs to its request, not to the target.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CellTerms {
+pub(crate) struct CallTerms {
+    /// The longest it may take until its answer has content.
+    pub(crate) lasts: Duration,
+    /// How long its limit domain rests after a rejection that states no wait.
     pub(crate) cooldown: Duration,
-    pub(crate) breaker: breaker::Settings,
 }
 
 impl CellRegistry {
-    /// The cells of a target, made when they are first asked for.
-    pub(crate) fn cells(&self, names: &DomainNames, terms: CellTerms) -> Cells {
+    /// The cells of a target, made when they are first asked for; `settings` are those of a new breaker.
+    pub(crate) fn cells(&self, names: &DomainNames, settings: breaker::Settings) -> Cells {
         let mut known = lock(&self.known);
         if known.domains.len() >= DOMAINS_MAX {
             // Whatever holds a cell keeps it; only names nobody uses are forgotten.
@@ -107,17 +109,13 @@ impl CellRegistry {
             .domains
             .entry(names.limit.clone())
             .or_insert_with(|| {
-                Arc::new(Mutex::new(Domain {
-                    number,
-                    limit: Gate::new(gate::Settings::limit(terms.cooldown)),
-                    missing: Gate::new(gate::Settings::TARGET),
-                }))
+                Arc::new(Mutex::new(Domain { number, limit: Gate::default(), missing: Gate::default() }))
             })
             .clone();
         let breaker = known
             .breakers
             .entry(names.breaker.clone())
-            .or_insert_with(|| Arc::new(Mutex::new(Breaker::new(terms.breaker))))
+            .or_insert_with(|| Arc::new(Mutex::new(Breaker::new(settings))))
             .clone();
         Cells { credential, domain, breaker }
     }
@@ -136,51 +134,36 @@ impl Cells {
         lock(&self.domain).number
     }
 
-    /// Leave to send one call, from every memory or from none.
-    pub(crate) fn ask(&self, world: World, now: Time, random: &mut dyn Random) -> Result<Flight, Shut> {
-        let mut flight = Flight { cells: self.clone(), world, permits: Some(Permits::default()) };
-        let shut = flight.board(now, random);
+    /// Leave to send one call now, from every memory or from none.
+    pub(crate) fn ask(&self, world: World, terms: CallTerms, now: Time) -> Result<Flight, Shut> {
+        let permits = Some(Permits::default());
+        let mut flight = Flight { cells: self.clone(), world, cooldown: terms.cooldown, permits };
+        let shut = flight.board(now, terms.lasts);
         match shut {
             None => Ok(flight),
             Some(shut) => Err(shut),
         }
     }
-
-    /// A stream that had content broke: the breaker counts a failure although the call had been a success.
-    pub(crate) fn broke(&self, world: World, fault: &Fault) {
-        let now = world.now();
-        match fault.close {
-            Close::Nothing => {}
-            Close::Credential(wait) => {
-                let mut account = lock(&self.credential);
-                account.blame(fault);
-                shut(&mut account.gate, now, wait);
-            }
-            Close::Domain(wait) => shut(&mut lock(&self.domain).limit, now, wait),
-            Close::Target(wait) => shut(&mut lock(&self.domain).missing, now, wait),
-        }
-        let mut breaker = lock(&self.breaker);
-        // A stream that began before the breaker moved says nothing about how the target is now.
-        let counts = matches!(breaker.position(), Position::Closed | Position::Ramp);
-        if counts && let breaker::Ask::Go(permit) = breaker.ask(now, &mut world.random()) {
-            breaker.settle(permit, now, fault);
-        }
-    }
 }
 
-/// Closes a gate for a fault whose own permit is long gone.
-fn shut(gate: &mut Gate, now: Time, wait: Option<Duration>) {
-    if let gate::Ask::Go(permit) = gate.ask(now) {
-        gate.limited(permit, now, wait);
-    }
-}
-
-/// A call under way: reports to every memory how it went, exactly once, also when it is just dropped.
+/// A call under way, to the end of its answer: reports to every memory how it went, also when it is just dropped.
+///
+/// ```text
+///             succeeded              broke off: failed
+///   Flying ─────────────▶ Answering ───────────────────▶ Over
+///     │                        └── complete, caller left ──▲
+///     └── failed, never sent, caller left ─────────────────┘
+/// ```
+///
+/// Nobody waits for the end of a stream to learn that the target answers, so content is reported when it comes. A
+/// stream that breaks off takes that back: the breaker counts the call once, and a limit that rejected the rest of it
+/// closes its gate.
 #[derive(Debug)]
 pub(crate) struct Flight {
     cells: Cells,
     world: World,
-    /// Taken when the call is reported.
+    cooldown: Duration,
+    /// Taken when nothing more is to be reported.
     permits: Option<Permits>,
 }
 
@@ -190,67 +173,70 @@ struct Permits {
     limit: Option<gate::Permit>,
     missing: Option<gate::Permit>,
     breaker: Option<breaker::Permit>,
+    /// The answer has content.
+    answering: bool,
 }
 
 impl Flight {
     /// Collects the permits; what was collected is given back by `drop` when one is refused.
-    fn board(&mut self, now: Time, random: &mut dyn Random) -> Option<Shut> {
+    fn board(&mut self, now: Time, lasts: Duration) -> Option<Shut> {
         let permits = self.permits.as_mut()?;
         {
             let mut account = lock(&self.cells.credential);
-            match account.gate.ask(now) {
+            match account.gate.ask(now, lasts) {
                 gate::Ask::Go(permit) => permits.credential = Some(permit),
                 gate::Ask::No { until } => return Some(Shut { until, why: account.why }),
             }
         }
         {
             let mut domain = lock(&self.cells.domain);
-            match domain.missing.ask(now) {
+            match domain.missing.ask(now, lasts) {
                 gate::Ask::Go(permit) => permits.missing = Some(permit),
                 gate::Ask::No { until } => return Some(Shut { until, why: Why::Missing }),
             }
-            match domain.limit.ask(now) {
+            match domain.limit.ask(now, lasts) {
                 gate::Ask::Go(permit) => permits.limit = Some(permit),
                 gate::Ask::No { until } => return Some(Shut { until, why: Why::Limited }),
             }
         }
-        match lock(&self.cells.breaker).ask(now, random) {
+        match lock(&self.cells.breaker).ask(now, lasts, &mut self.world.random()) {
             breaker::Ask::Go(permit) => permits.breaker = Some(permit),
             breaker::Ask::No { until } => return Some(Shut { until, why: Why::Breaker }),
         }
         None
     }
 
-    /// The target gave content.
+    /// The answer has content.
     pub(crate) fn succeeded(&mut self, first_token: Duration) {
-        let Some(permits) = self.permits.take() else { return };
-        if let Some(permit) = permits.credential {
+        let Some(permits) = &mut self.permits else { return };
+        permits.answering = true;
+        if let Some(permit) = &mut permits.credential {
             lock(&self.cells.credential).gate.succeeded(permit);
         }
         {
             let mut domain = lock(&self.cells.domain);
-            if let Some(permit) = permits.missing {
+            if let Some(permit) = &mut permits.missing {
                 domain.missing.succeeded(permit);
             }
-            if let Some(permit) = permits.limit {
+            if let Some(permit) = &mut permits.limit {
                 domain.limit.succeeded(permit);
             }
         }
-        if let Some(permit) = permits.breaker {
+        if let Some(permit) = &mut permits.breaker {
             lock(&self.cells.breaker).succeeded(permit, self.world.now(), first_token);
         }
     }
 
-    /// The target failed.
+    /// The target failed, or its answer broke off.
     pub(crate) fn failed(&mut self, fault: &Fault) {
         let Some(permits) = self.permits.take() else { return };
         let now = self.world.now();
         let (mut credential, mut limit, mut missing) = (None, None, None);
         match fault.close {
             Close::Nothing => {}
-            Close::Credential(wait) => credential = Some(wait),
-            Close::Domain(wait) => limit = Some(wait),
-            Close::Target(wait) => missing = Some(wait),
+            Close::Credential(wait) => credential = Some((wait, gate::Settings::CREDENTIAL)),
+            Close::Domain(wait) => limit = Some((wait, gate::Settings::limit(self.cooldown))),
+            Close::Target(wait) => missing = Some((wait, gate::Settings::TARGET)),
         }
         if let Some(permit) = permits.credential {
             let mut account = lock(&self.cells.credential);
@@ -273,9 +259,10 @@ impl Flight {
 }
 
 impl Drop for Flight {
-    /// Never sent, or the caller left: says nothing about the target, and a probe goes to the next.
+    /// Never sent, or the caller left: says nothing about the target, and a probe goes to the next. An answer that is
+    /// complete, or was left in the middle, has been reported.
     fn drop(&mut self) {
-        let Some(permits) = self.permits.take() else { return };
+        let Some(permits) = self.permits.take().filter(|permits| !permits.answering) else { return };
         let now = self.world.now();
         if let Some(permit) = permits.credential {
             lock(&self.cells.credential).gate.dropped(permit, now);
@@ -295,10 +282,13 @@ impl Drop for Flight {
     }
 }
 
-/// `Some(wait)`: this gate is what the fault closes. Otherwise the fault says nothing about it.
-fn settle(gate: &mut Gate, permit: gate::Permit, now: Time, closes: Option<Option<Duration>>) {
-    match closes {
-        Some(wait) => gate.limited(permit, now, wait),
+/// How a fault closes a gate: the wait that was stated, and the pauses where none was.
+type Closing = (Option<Duration>, gate::Settings);
+
+/// `closing` when this gate is what the fault closes. Otherwise the fault says nothing about it.
+fn settle(gate: &mut Gate, permit: gate::Permit, now: Time, closing: Option<Closing>) {
+    match closing {
+        Some((wait, pauses)) => gate.limited(permit, now, wait, pauses),
         None => gate.dropped(permit, now),
     }
 }

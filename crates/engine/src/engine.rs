@@ -16,7 +16,7 @@ use unfail_wire::chat::Usage;
 use crate::answer::{Answer, AnswerStream, Content, Head, StreamParts, StreamTerms};
 use crate::assemble::Workshop;
 use crate::call::{Ask, Call, Errand, Translation};
-use crate::cells::{CellRegistry, Flight, Shut};
+use crate::cells::{CallTerms, CellRegistry, Flight, Shut};
 use crate::failure::{Failure, Trail};
 use crate::http::HttpClient;
 use crate::identify::Caller;
@@ -160,7 +160,7 @@ impl Engine {
             demand,
             refusal_fails: call.chain.rules.on_refusal == OnRefusal::Next,
         };
-        let mut gates = Doors { chain: &call.chain, world: self.world, flight: None };
+        let mut gates = Doors { chain: &call.chain, sender: &sender, world: self.world, flight: None };
         let mut found = None;
         loop {
             match attempt.next(self.world.now(), &mut self.world.random(), &mut gates) {
@@ -198,11 +198,12 @@ impl Engine {
         match sender.send(target, limits).await {
             Ok(got) => {
                 let first_token = self.world.now().since(sent);
-                if let Some(mut flight) = flight {
+                let flight = flight.map(|mut flight| {
                     // Only a stream tells its first token from its last; a long answer is not a slow target.
                     flight.succeeded(if sender.ask.stream() { first_token } else { Duration::ZERO });
-                }
-                Called::Answered { answer: Found { target: target.clone(), got }, first_token }
+                    flight
+                });
+                Called::Answered { answer: Found { target: target.clone(), got, flight }, first_token }
             }
             Err(Missed::Unspeakable(what)) => Called::Unspeakable(what),
             Err(Missed::Failed(fault)) => {
@@ -231,7 +232,7 @@ impl Engine {
 /// What a target found is the caller's from here on.
 fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Recorder)) -> Answer {
     let (world, mut recorder) = watch;
-    let Found { target, got } = found;
+    let Found { target, got, flight } = found;
     let winner = Winner { target: target.label.clone(), price: target.price.clone() };
     let streams = matches!(got, Got::Stream { .. });
     recorder.committed(winner, trail.clone(), streams);
@@ -244,7 +245,7 @@ fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Record
         }
         Got::Stream { held, reader, passes } => {
             let terms = StreamTerms { stall: limits.stall, deadline: limits.deadline, world };
-            let parts = StreamParts { held, reader, passes, terms, target };
+            let parts = StreamParts { held, reader, passes, terms, target, flight };
             Content::Stream(Box::new(AnswerStream::new(parts, recorder, trail)))
         }
     };
@@ -259,6 +260,8 @@ fn snapshot(config: Config, cells: &Arc<CellRegistry>) -> Result<Snapshot, Engin
 struct Found {
     target: Arc<Target>,
     got: Got,
+    /// The call, whose answer may still break off.
+    flight: Option<Flight>,
 }
 
 /// What came of one call.
@@ -268,20 +271,26 @@ enum Called {
     Unspeakable(&'static str),
 }
 
+/// What a call needs beyond its time to report that it is over.
+const REPORTED: Duration = Duration::from_secs(1);
+
 /// The memories of the chain's targets, as the machine asks them.
 struct Doors<'a> {
     chain: &'a Chain,
+    sender: &'a Sender<'a>,
     world: World,
     /// Leave for the call that follows.
     flight: Option<Flight>,
 }
 
 impl Gates for Doors<'_> {
-    fn ask(&mut self, target: usize, now: Time) -> May {
+    fn ask(&mut self, target: usize, now: Time, limits: &Limits) -> May {
         let Some(target) = self.chain.targets.get(target) else {
             return May::Closed { until: Time::MAX, why: Why::Missing };
         };
-        match target.cells.ask(self.world, now, &mut self.world.random()) {
+        let lasts = self.sender.longest(now, limits) + REPORTED;
+        let terms = CallTerms { lasts, cooldown: self.chain.rules.cooldown };
+        match target.cells.ask(self.world, terms, now) {
             Ok(flight) => {
                 self.flight = Some(flight);
                 May::Go

@@ -100,6 +100,15 @@ impl Sender<'_> {
         self.read(target, response, &due, passes).await.map_err(Missed::Failed)
     }
 
+    /// The longest that a call sent now may take until its answer has content, as far as that is held back.
+    pub(crate) fn longest(&self, now: Time, limits: &Limits) -> Duration {
+        match (self.ask.stream(), self.demand) {
+            (true, Some(_)) => limits.deadline.since(now),
+            (true, None) => limits.first_token,
+            (false, _) => limits.whole,
+        }
+    }
+
     fn write(&self, target: &Target) -> Result<Written, Missed> {
         let facts = target.facts();
         if let Ask::Spoken { dialect, inbound, outline } = self.ask

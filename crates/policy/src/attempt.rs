@@ -138,8 +138,8 @@ pub enum Outcome {
 
 /// What is remembered of targets beyond this request: limits, credentials, breakers.
 pub trait Gates {
-    /// May `target` be called now? After [`Answer::Go`] the call follows at once.
-    fn ask(&mut self, target: usize, now: Time) -> Answer;
+    /// May `target` be called now, within these limits? After [`Answer::Go`] the call follows at once.
+    fn ask(&mut self, target: usize, now: Time, limits: &Limits) -> Answer;
 }
 
 /// Whether a target may be called.
@@ -395,7 +395,7 @@ impl Attempt {
     }
 
     fn ask(&mut self, target: usize, now: Time, gates: &mut dyn Gates) -> Result<(), Time> {
-        match gates.ask(target, now) {
+        match gates.ask(target, now, &self.limits(target, now)) {
             Answer::Go => Ok(()),
             Answer::Closed { until, why } => {
                 self.record_closed(target, now, why, until);
@@ -408,6 +408,7 @@ impl Attempt {
     }
 
     fn send(&mut self, target: usize, now: Time) -> Step {
+        let limits = self.limits(target, now);
         if let Some(seat) = self.seats.get_mut(target) {
             *self.counts.of(seat.calls, self.counts.calls()) += 1;
             seat.calls += 1;
@@ -415,20 +416,25 @@ impl Attempt {
         }
         self.again = None;
         self.state = State::Calling { seat: target, since: now };
+        Step::Send { target, limits }
+    }
+
+    /// The time that a call to `target` has when it is sent now.
+    fn limits(&self, target: usize, now: Time) -> Limits {
         let remaining = self.deadline.since(now);
         let most = remaining - SLACK.min(remaining / 2);
         // A target that hangs must not use up the time of those that would answer: half is left to them.
-        let others =
-            self.seats.iter().enumerate().any(|(other, seat)| other != target && self.callable(seat));
+        let one_more = self.counts.calls().saturating_add(1) < self.rules.max_calls;
+        let mut seats = self.seats.iter().enumerate();
+        let others = one_more && seats.any(|(other, seat)| other != target && self.callable(seat));
         let whole = if others { most / 2 } else { most };
-        let limits = Limits {
+        Limits {
             connect: self.rules.connect.min(most),
             first_token: self.rules.first_token.min(whole),
             stall: self.rules.stall.min(most),
             whole,
             deadline: self.deadline,
-        };
-        Step::Send { target, limits }
+        }
     }
 
     /// A send that was none.

@@ -2,7 +2,10 @@
 //! traffic return gradually.
 //!
 //! Sees outcomes only. It neither sends nor waits; a permit is a value that the shell wraps in a guard, so that a
-//! dropped probe is given back. Results of an earlier epoch are ignored.
+//! dropped probe is given back.
+//!
+//! Every call is counted once. An answer with content has succeeded, without waiting for the end of its stream; when
+//! the stream breaks off later, the call's failure takes the place of its success.
 
 use crate::backoff;
 use crate::classify::{Class, Close, Fault};
@@ -10,8 +13,6 @@ use crate::time::{self, Random, Time};
 use crate::window::{Baseline, Tally, Window};
 use std::time::Duration;
 
-/// A probe that was not heard of for this long has failed.
-const PROBE_LOST: Duration = Duration::from_secs(30);
 /// While a probe is out, others look again this often.
 const PROBE_POLL: Duration = Duration::from_millis(200);
 /// Window in which unexpected rejections by a limit are counted, and how many of them open the breaker.
@@ -87,17 +88,31 @@ impl Default for Settings {
 ///
 /// Trips when failures come in a row, when the share of failed or slow calls is too large, or when a limit rejects
 /// calls it should have let pass three times in a minute.
+///
+/// A probe has succeeded with its first content, and is lost when it was not heard of for as long as its call may
+/// take. A stream that breaks off counts where the breaker stands by then:
+///
+/// ```text
+///   the same stay   its failure replaces its success; a row of failures goes on if no other call succeeded since
+///   HalfOpen        the probe has failed after all
+///   Ramp, Closed    one failed call
+///   opened since    nothing: permits from before an opening or its probing are void
+/// ```
 #[derive(Debug, Clone)]
 pub struct Breaker {
     settings: Settings,
     state: State,
-    /// Counts every move, so that a permit knows whether it was given by the present state.
-    epoch: u64,
+    /// Counts every move, so that a permit knows in which stay it was given.
+    stay: u64,
+    /// Permits of an earlier stay are void: the breaker opened, or began to probe, since they were given.
+    valid_from: u64,
     window: Window,
     limited: Window,
     baseline: Baseline,
     /// Failures in a row.
     streak: u32,
+    /// Counts every success that broke a row of failures, or would have.
+    successes: u64,
     /// Openings that are not yet forgiven.
     opens: u32,
     /// When it last closed.
@@ -112,9 +127,20 @@ pub struct Breaker {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
     Closed,
-    Open { until: Time },
-    HalfOpen { probe: Option<Time>, passed: u32 },
-    Ramp { since: Time, filled: Time, tokens: f64, seen: Tally },
+    Open {
+        until: Time,
+    },
+    /// `probe` is when the probe that is out will be lost.
+    HalfOpen {
+        probe: Option<Time>,
+        passed: u32,
+    },
+    Ramp {
+        since: Time,
+        filled: Time,
+        tokens: f64,
+        seen: Tally,
+    },
 }
 
 /// What an operator ordered; it holds until it is taken back.
@@ -142,12 +168,27 @@ pub enum Position {
     Ramp,
 }
 
-/// Leave to send one call; every permit is reported back exactly once.
+/// Leave to send one call. Reported back once: as failed, limited or dropped, or, when all went well, as succeeded
+/// and then let go.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a permit that is not reported counts as a failed probe"]
 pub struct Permit {
-    epoch: u64,
+    stay: u64,
     at: Time,
+    /// Its call has had content.
+    success: Option<Success>,
+}
+
+/// A success that was counted and may have to be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Success {
+    stay: u64,
+    at: Time,
+    tally: Tally,
+    /// Its number among all successes.
+    number: u64,
+    /// Failures in a row before it.
+    streak: u32,
 }
 
 /// The answer of a breaker.
@@ -169,11 +210,13 @@ impl Breaker {
         Self {
             settings,
             state: State::Closed,
-            epoch: 0,
+            stay: 0,
+            valid_from: 0,
             window: Window::new(settings.window),
             limited: Window::new(LIMITED_WINDOW),
             baseline: Baseline::default(),
             streak: 0,
+            successes: 0,
             opens: 0,
             closed_at: Time::ZERO,
             rate: 0.0,
@@ -182,8 +225,17 @@ impl Breaker {
         }
     }
 
-    /// May a call be sent now?
-    pub fn ask(&mut self, now: Time, random: &mut dyn Random) -> Ask {
+    /// Other settings from now on; what is known and where it stands remain. An opening that has begun keeps its
+    /// length.
+    pub fn retune(&mut self, settings: Settings) {
+        if settings.window != self.settings.window {
+            self.window = self.window.resized(settings.window);
+        }
+        self.settings = settings;
+    }
+
+    /// May a call be sent now? `lasts` is the longest that it may take until its answer has content.
+    pub fn ask(&mut self, now: Time, lasts: Duration, random: &mut dyn Random) -> Ask {
         self.draw = time::unit(random);
         match self.forced {
             Some(Forced::Open) => return Ask::No { until: Time::MAX },
@@ -194,11 +246,9 @@ impl Breaker {
         match self.state {
             State::Closed => self.go(now),
             State::Open { until } => Ask::No { until },
-            State::HalfOpen { probe: Some(since), .. } => {
-                Ask::No { until: (now + PROBE_POLL).min(since + PROBE_LOST) }
-            }
+            State::HalfOpen { probe: Some(lost), .. } => Ask::No { until: (now + PROBE_POLL).min(lost) },
             State::HalfOpen { probe: None, passed } => {
-                self.state = State::HalfOpen { probe: Some(now), passed };
+                self.state = State::HalfOpen { probe: Some(now + lasts), passed };
                 self.go(now)
             }
             State::Ramp { since, filled, tokens, seen } => {
@@ -217,17 +267,22 @@ impl Breaker {
         }
     }
 
-    /// The call answered; its first content came after `first_token`.
-    pub fn succeeded(&mut self, permit: Permit, now: Time, first_token: Duration) {
-        if permit.epoch != self.epoch {
+    /// The call's answer has content, `first_token` after it was sent. Should the answer break off later, the permit
+    /// is reported again, as failed.
+    pub fn succeeded(&mut self, permit: &mut Permit, now: Time, first_token: Duration) {
+        if permit.success.is_some() || self.is_void(permit) {
             return;
         }
+        let slow = self.state == State::Closed && first_token > self.slow_after();
+        let tally = Tally { calls: 1, fails: 0, slow: u32::from(slow) };
+        self.successes = self.successes.wrapping_add(1);
+        let (stay, number, streak) = (self.stay, self.successes, self.streak);
+        permit.success = Some(Success { stay, at: now, tally, number, streak });
         match self.state {
             State::Closed => {
-                let slow = first_token > self.slow_after();
                 self.baseline.add(first_token);
                 self.streak = 0;
-                self.judge(now, Tally { calls: 1, fails: 0, slow: u32::from(slow) }, None);
+                self.judge(now, tally, None);
             }
             State::HalfOpen { passed, .. } if passed + 1 >= self.settings.probes => {
                 self.enter(State::Ramp { since: now, filled: now, tokens: 1.0, seen: Tally::default() });
@@ -235,7 +290,7 @@ impl Breaker {
             State::HalfOpen { passed, .. } => {
                 self.state = State::HalfOpen { probe: None, passed: passed + 1 };
             }
-            State::Ramp { .. } => self.judge_ramp(now, Tally { calls: 1, ..Tally::default() }, None),
+            State::Ramp { .. } => self.judge_ramp(now, tally, None),
             State::Open { .. } => {}
         }
     }
@@ -253,7 +308,7 @@ impl Breaker {
     /// The call was rejected by a limit; `wait` is what the provider stated. In normal traffic only repeated
     /// rejections count; a probe that is rejected has failed.
     pub fn limited(&mut self, permit: Permit, now: Time, wait: Option<Duration>) {
-        if permit.epoch != self.epoch {
+        if self.is_void(&permit) {
             return;
         }
         if matches!(self.state, State::HalfOpen { .. }) {
@@ -269,10 +324,11 @@ impl Breaker {
     }
 
     /// The call was never sent or its caller left: a probe or a ramp's token is given back. A call that was left
-    /// when it was already slow counts as slow.
+    /// when it was already slow counts as slow. One that had content is counted already.
     pub fn dropped(&mut self, permit: Permit, now: Time) {
         let slow = now.since(permit.at) > self.slow_after();
-        if slow && permit.epoch == self.epoch && self.state == State::Closed {
+        let judged = permit.success.is_some() || self.is_void(&permit);
+        if slow && !judged && self.state == State::Closed {
             self.judge(now, Tally { calls: 1, fails: 0, slow: 1 }, None);
         } else {
             self.give_back(&permit);
@@ -329,9 +385,7 @@ impl Breaker {
             State::Open { until } if now >= until => {
                 self.enter(State::HalfOpen { probe: None, passed: 0 });
             }
-            State::HalfOpen { probe: Some(since), .. } if now.since(since) >= PROBE_LOST => {
-                self.trip(now, None);
-            }
+            State::HalfOpen { probe: Some(lost), .. } if now >= lost => self.trip(now, None),
             State::Ramp { since, .. } if now.since(since) >= self.settings.ramp => {
                 self.closed_at = now;
                 self.enter(State::Closed);
@@ -341,17 +395,30 @@ impl Breaker {
     }
 
     fn fail(&mut self, permit: &Permit, now: Time, slow: bool, wait: Option<Duration>) {
-        if permit.epoch != self.epoch {
+        if self.is_void(permit) {
             return;
         }
-        let tally = Tally { calls: 1, fails: 1, slow: u32::from(slow) };
-        match self.state {
+        let mut tally = Tally { calls: 1, fails: 1, slow: u32::from(slow) };
+        let taken_back = permit.success.filter(|success| success.stay == self.stay);
+        match &mut self.state {
             State::Closed => {
+                if let Some(success) = taken_back {
+                    self.window.take_back(success.at, success.tally);
+                    tally.slow = tally.slow.max(success.tally.slow);
+                    if success.number == self.successes {
+                        // No other call succeeded since: the row it broke goes on.
+                        self.successes = success.number.wrapping_sub(1);
+                        self.streak = self.streak.saturating_add(success.streak);
+                    }
+                }
                 self.streak = self.streak.saturating_add(1);
                 self.judge(now, tally, wait);
             }
             State::HalfOpen { .. } => self.trip(now, wait),
-            State::Ramp { .. } => self.judge_ramp(now, tally, wait),
+            State::Ramp { seen, .. } => {
+                seen.take_back(taken_back.map(|success| success.tally).unwrap_or_default());
+                self.judge_ramp(now, tally, wait);
+            }
             State::Open { .. } => {}
         }
     }
@@ -397,8 +464,11 @@ impl Breaker {
     }
 
     fn enter(&mut self, state: State) {
+        self.stay += 1;
+        if matches!(state, State::Open { .. } | State::HalfOpen { .. }) {
+            self.valid_from = self.stay;
+        }
         self.state = state;
-        self.epoch += 1;
         self.streak = 0;
         self.window.clear();
         self.limited.clear();
@@ -407,11 +477,15 @@ impl Breaker {
     // === leaves ===
 
     fn go(&self, now: Time) -> Ask {
-        Ask::Go(Permit { epoch: self.epoch, at: now })
+        Ask::Go(Permit { stay: self.stay, at: now, success: None })
+    }
+
+    fn is_void(&self, permit: &Permit) -> bool {
+        permit.stay < self.valid_from
     }
 
     fn give_back(&mut self, permit: &Permit) {
-        if permit.epoch != self.epoch {
+        if permit.success.is_some() || self.is_void(permit) {
             return;
         }
         match &mut self.state {

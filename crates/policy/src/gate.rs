@@ -8,14 +8,12 @@ use crate::backoff;
 use crate::time::Time;
 use std::time::Duration;
 
-/// A probe that was not heard of for this long is taken as lost, and another may go.
-const PROBE_LOST: Duration = Duration::from_secs(30);
 /// While a probe is out, others look again this often: short beside the second a probe usually takes, long beside
 /// the microsecond it costs to look.
 const PROBE_POLL: Duration = Duration::from_millis(200);
 
 /// How long a gate closes when the provider does not say: `first · 2^n`, at most `most`, where `n` counts closes
-/// without a success between them.
+/// without a success between them. They belong to the call that was rejected: routes that share a gate may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// The first close.
@@ -43,18 +41,21 @@ impl Settings {
 ///
 /// ```text
 ///            limited                    until passed, one ask
-///   Open ───────────────▶ Closed{until} ─────────────────────▶ Probing{since}
+///   Open ───────────────▶ Closed{until} ─────────────────────▶ Probing{lost}
 ///    ▲                      ▲   ▲                                │  │  │
 ///    │                      │   └──────── limited ───────────────┘  │  │
 ///    │                      └──────────── dropped ──────────────────┘  │
 ///    └────────────────────────────────── succeeded ────────────────────┘
 /// ```
 ///
+/// A call has succeeded when its answer has content, and keeps its permit: others need not wait for the end of a
+/// long stream, and a limit that rejects the rest of that stream still closes the gate. A probe that was not heard
+/// of for as long as its call may take is lost, and another may go.
+///
 /// Permits of an earlier epoch (calls sent before the gate last moved) cannot reopen it; a wait one of them states
 /// is still honoured, because the provider measured it just now. `until` only ever grows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Gate {
-    settings: Settings,
     state: State,
     /// Counts every move of the gate, so that a permit knows whether it was given by the present state.
     epoch: u64,
@@ -62,14 +63,20 @@ pub struct Gate {
     closes: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
+    #[default]
     Open,
-    Closed { until: Time },
-    Probing { since: Time },
+    Closed {
+        until: Time,
+    },
+    Probing {
+        lost: Time,
+    },
 }
 
-/// Leave to send one call; every permit is reported back exactly once.
+/// Leave to send one call. Reported back once: as limited or dropped, or, when all went well, as succeeded and then
+/// let go.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a permit that is not reported keeps a probe out until it is taken as lost"]
 pub struct Permit {
@@ -89,41 +96,35 @@ pub enum Ask {
 }
 
 impl Gate {
-    /// An open gate.
-    #[must_use]
-    pub const fn new(settings: Settings) -> Self {
-        Self { settings, state: State::Open, epoch: 0, closes: 0 }
-    }
-
-    /// May a call be sent now?
-    pub fn ask(&mut self, now: Time) -> Ask {
+    /// May a call be sent now? `lasts` is the longest that it may take.
+    pub fn ask(&mut self, now: Time, lasts: Duration) -> Ask {
         match self.state {
             State::Open => Ask::Go(Permit { epoch: self.epoch }),
             State::Closed { until } if now < until => Ask::No { until },
-            State::Probing { since } if now.since(since) < PROBE_LOST => {
-                Ask::No { until: (now + PROBE_POLL).min(since + PROBE_LOST) }
-            }
+            State::Probing { lost } if now < lost => Ask::No { until: (now + PROBE_POLL).min(lost) },
             State::Closed { .. } | State::Probing { .. } => {
-                self.enter(State::Probing { since: now });
+                self.enter(State::Probing { lost: now + lasts });
                 Ask::Go(Permit { epoch: self.epoch })
             }
         }
     }
 
-    /// The call was accepted. Only the probe that is out reopens the gate.
-    pub fn succeeded(&mut self, permit: Permit) {
-        if self.is_probe(&permit) {
+    /// The call was accepted: its answer has content. Only the probe that is out reopens the gate.
+    pub fn succeeded(&mut self, permit: &mut Permit) {
+        if self.is_probe(permit) {
             self.closes = 0;
             self.enter(State::Open);
+            permit.epoch = self.epoch;
         }
     }
 
-    /// The call was rejected by the limit; `wait` is what the provider stated.
-    pub fn limited(&mut self, permit: Permit, now: Time, wait: Option<Duration>) {
+    /// The call was rejected by the limit; `wait` is what the provider stated, `pauses` holds where it stated
+    /// nothing.
+    pub fn limited(&mut self, permit: Permit, now: Time, wait: Option<Duration>, pauses: Settings) {
         let fresh = permit.epoch == self.epoch;
         let until = match (wait, fresh) {
             (Some(wait), _) => now + wait,
-            (None, true) => now + backoff::doubled(self.settings.first, self.settings.most, self.closes),
+            (None, true) => now + backoff::doubled(pauses.first, pauses.most, self.closes),
             // One flight of calls meets one limit once: without a stated wait its stragglers say nothing new.
             (None, false) => return,
         };

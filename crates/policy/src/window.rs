@@ -24,6 +24,13 @@ impl Tally {
         self.fails = self.fails.saturating_add(other.fails);
         self.slow = self.slow.saturating_add(other.slow);
     }
+
+    /// Takes back what was added before.
+    pub(crate) fn take_back(&mut self, other: Self) {
+        self.calls = self.calls.saturating_sub(other.calls);
+        self.fails = self.fails.saturating_sub(other.fails);
+        self.slow = self.slow.saturating_sub(other.slow);
+    }
 }
 
 /// Outcomes of the last `length`, forgotten slot by slot.
@@ -47,6 +54,26 @@ impl Window {
         if let Some(slot) = self.slots.get_mut(place(newest)) {
             slot.add(tally);
         }
+    }
+
+    /// Takes back what was added at `at`, unless it is forgotten already.
+    pub(crate) fn take_back(&mut self, at: Time, tally: Tally) {
+        let slot = at.nanos() / self.slot_nanos;
+        let remembered = slot <= self.newest && self.newest - slot < SLOTS as u64;
+        if let Some(slot) = self.slots.get_mut(place(slot)).filter(|_| remembered) {
+            slot.take_back(tally);
+        }
+    }
+
+    /// What is remembered, in a window of another length.
+    pub(crate) fn resized(&self, length: Duration) -> Self {
+        let mut resized = Self::new(length);
+        for back in (0..SLOTS as u64).rev() {
+            let Some(number) = self.newest.checked_sub(back) else { continue };
+            let began = Time::from_nanos(number.saturating_mul(self.slot_nanos));
+            resized.add(began, self.slots.get(place(number)).copied().unwrap_or_default());
+        }
+        resized
     }
 
     pub(crate) fn total(&mut self, now: Time) -> Tally {
@@ -144,6 +171,36 @@ mod tests {
         // A clock that seems to run backwards is taken as standing still.
         window.add(at(2), call);
         assert_eq!(window.total(at(3)).calls, 1);
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let at = |seconds: u64| Time::ZERO + Duration::from_secs(seconds);
+        let call = Tally { calls: 1, fails: 0, slow: 1 };
+        let mut window = Window::new(Duration::from_secs(30));
+        (0..20).for_each(|second| window.add(at(second), call));
+        window.take_back(at(4), call);
+        let total = window.total(at(20));
+        assert_eq!((total.calls, total.slow), (19, 19));
+        window.take_back(at(4), Tally { calls: 9, fails: 9, slow: 9 });
+        assert_eq!(window.total(at(20)).calls, 17, "no other slot, and none below nothing");
+        assert_eq!(window.total(at(45)).calls, 2);
+        window.take_back(at(4), call);
+        window.take_back(at(900), call);
+        assert_eq!(window.total(at(45)).calls, 2, "forgotten already, or never there");
+    }
+
+    #[test]
+    fn a_window_of_another_length_remembers_what_fits() {
+        let at = |seconds: u64| Time::ZERO + Duration::from_secs(seconds);
+        let call = Tally { calls: 1, ..Tally::default() };
+        let mut window = Window::new(Duration::from_secs(30));
+        (0..30).for_each(|second| window.add(at(second), call));
+        for (length, now, calls) in [(300, 29, 30), (300, 299, 30), (60, 29, 30), (60, 60, 24), (10, 29, 9)] {
+            let mut resized = window.resized(Duration::from_secs(length));
+            assert_eq!(resized.total(at(now)).calls, calls, "{length} s at {now} s");
+        }
+        assert_eq!(Window::new(Duration::from_secs(30)).resized(Duration::ZERO).total(at(9)).calls, 0);
     }
 
     #[test]

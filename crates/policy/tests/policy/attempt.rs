@@ -54,7 +54,7 @@ struct Listed {
 }
 
 impl Gates for Listed {
-    fn ask(&mut self, target: usize, now: Time) -> Answer {
+    fn ask(&mut self, target: usize, now: Time, _: &Limits) -> Answer {
         self.asked.push(target);
         let until = self.opens[target];
         if now < until { Answer::Closed { until, why: Why::Limited } } else { Answer::Go }

@@ -8,16 +8,18 @@ use unfail_policy::classify::{Class, Close, Fault, SameTarget};
 use unfail_policy::time::{SplitMix64, Time};
 
 const QUICK: Duration = Duration::from_secs(1);
+/// The longest a call may take.
+const LASTS: Duration = Duration::from_secs(30);
 
 fn go(breaker: &mut Breaker, seconds: f64) -> Permit {
-    match breaker.ask(at(seconds), &mut Middle) {
+    match breaker.ask(at(seconds), LASTS, &mut Middle) {
         Ask::Go(permit) => permit,
         Ask::No { until } => panic!("refused at {seconds} s until {until:?}"),
     }
 }
 
 fn refused(breaker: &mut Breaker, seconds: f64) -> f64 {
-    match breaker.ask(at(seconds), &mut Middle) {
+    match breaker.ask(at(seconds), LASTS, &mut Middle) {
         Ask::Go(_) => panic!("passed at {seconds} s"),
         Ask::No { until } => until.since(Time::ZERO).as_secs_f64(),
     }
@@ -29,8 +31,8 @@ fn fail(breaker: &mut Breaker, seconds: f64) {
 }
 
 fn succeed(breaker: &mut Breaker, seconds: f64) {
-    let permit = go(breaker, seconds);
-    breaker.succeeded(permit, at(seconds), QUICK);
+    let mut permit = go(breaker, seconds);
+    breaker.succeeded(&mut permit, at(seconds), QUICK);
 }
 
 /// A breaker that opened at 10 s for 5 s, after five failures in a row.
@@ -73,19 +75,19 @@ fn half_of_ten_failing_opens_it() {
 fn slow_answers_open_it_unless_slow_is_usual() {
     let mut breaker = Breaker::new(Settings::default());
     for _ in 0..10 {
-        let permit = go(&mut breaker, 1.0);
-        breaker.succeeded(permit, at(1.0), secs(11.0));
+        let mut permit = go(&mut breaker, 1.0);
+        breaker.succeeded(&mut permit, at(1.0), secs(11.0));
     }
     assert!(matches!(breaker.position(), Position::Open { .. }));
 
     let mut used_to_it = Breaker::new(Settings::default());
     for index in 0..100 {
-        let permit = go(&mut used_to_it, f64::from(index));
-        used_to_it.succeeded(permit, at(f64::from(index)), secs(5.0));
+        let mut permit = go(&mut used_to_it, f64::from(index));
+        used_to_it.succeeded(&mut permit, at(f64::from(index)), secs(5.0));
     }
     for index in 0..50 {
-        let permit = go(&mut used_to_it, 100.0 + f64::from(index));
-        used_to_it.succeeded(permit, at(100.0), secs(12.0));
+        let mut permit = go(&mut used_to_it, 100.0 + f64::from(index));
+        used_to_it.succeeded(&mut permit, at(100.0), secs(12.0));
     }
     assert_eq!(used_to_it.position(), Position::Closed);
 }
@@ -140,10 +142,10 @@ fn a_result_of_an_earlier_epoch_changes_nothing() {
     let mut breaker = Breaker::new(Settings::default());
     let stragglers: Vec<_> = (0..20).map(|_| go(&mut breaker, 9.0)).collect();
     (0..5).for_each(|_| fail(&mut breaker, 10.0));
-    let probe = go(&mut breaker, 15.0);
-    for (index, straggler) in stragglers.into_iter().enumerate() {
+    let mut probe = go(&mut breaker, 15.0);
+    for (index, mut straggler) in stragglers.into_iter().enumerate() {
         match index % 4 {
-            0 => breaker.succeeded(straggler, at(15.5), QUICK),
+            0 => breaker.succeeded(&mut straggler, at(15.5), QUICK),
             1 => breaker.failed(straggler, at(15.5)),
             2 => breaker.limited(straggler, at(15.5), Some(secs(99.0))),
             _ => breaker.dropped(straggler, at(15.5)),
@@ -151,7 +153,7 @@ fn a_result_of_an_earlier_epoch_changes_nothing() {
         assert_eq!(breaker.position(), Position::HalfOpen);
         refused(&mut breaker, 15.6);
     }
-    breaker.succeeded(probe, at(16.0), QUICK);
+    breaker.succeeded(&mut probe, at(16.0), QUICK);
     assert_eq!(breaker.position(), Position::HalfOpen, "two successes are needed");
 }
 
@@ -166,10 +168,10 @@ fn a_probe_that_is_limited_has_failed() {
 #[test]
 fn a_lost_probe_has_failed_after_thirty_seconds() {
     let mut breaker = opened();
-    let lost = go(&mut breaker, 15.0);
+    let mut lost = go(&mut breaker, 15.0);
     refused(&mut breaker, 44.9);
     assert_eq!(refused(&mut breaker, 45.0), 55.0, "the second opening is twice as long");
-    breaker.succeeded(lost, at(46.0), QUICK);
+    breaker.succeeded(&mut lost, at(46.0), QUICK);
     assert_eq!(breaker.position(), Position::Open { until: at(55.0) });
 }
 
@@ -198,7 +200,7 @@ fn openings_are_spread_but_never_shorter_than_a_stated_wait() {
     for _ in 0..200 {
         let mut breaker = Breaker::new(Settings::default());
         for _ in 0..5 {
-            let Ask::Go(permit) = breaker.ask(Time::ZERO, &mut random) else {
+            let Ask::Go(permit) = breaker.ask(Time::ZERO, LASTS, &mut random) else {
                 panic!("closed breakers pass")
             };
             breaker.failed(permit, Time::ZERO);
@@ -228,8 +230,8 @@ fn a_ramp_admits_a_growing_share() {
     let mut admitted = [0_u32; 3];
     for tick in 0..29_990 {
         let now = at(40.0) + Duration::from_millis(tick);
-        if let Ask::Go(permit) = breaker.ask(now, &mut Middle) {
-            breaker.succeeded(permit, now, QUICK);
+        if let Ask::Go(mut permit) = breaker.ask(now, LASTS, &mut Middle) {
+            breaker.succeeded(&mut permit, now, QUICK);
             admitted[tick as usize / 10_000] += 1;
         }
     }
@@ -266,7 +268,7 @@ fn an_order_holds_until_it_is_taken_back() {
     fail(&mut breaker, 11.0);
     breaker.force(Some(Forced::Open));
     assert_eq!(breaker.forced(), Some(Forced::Open));
-    assert_eq!(breaker.ask(at(1e6), &mut Middle), Ask::No { until: Time::MAX });
+    assert_eq!(breaker.ask(at(1e6), LASTS, &mut Middle), Ask::No { until: Time::MAX });
     breaker.force(None);
     succeed(&mut breaker, 15.0);
 }
@@ -281,6 +283,173 @@ fn fault(class: Class, wait: Option<Duration>) -> Fault {
         message: String::new(),
         code: None,
         param: None,
+    }
+}
+
+/// Calls that have content and break off later.
+fn break_off(breaker: &mut Breaker, seconds: f64) {
+    let mut permit = go(breaker, seconds);
+    breaker.succeeded(&mut permit, at(seconds), QUICK);
+    breaker.settle(permit, at(seconds), &fault(Class::MidStream, None));
+}
+
+#[test]
+fn five_streams_in_a_row_that_break_off_open_it_and_a_finished_one_between_does_not() {
+    let mut breaker = Breaker::new(Settings::default());
+    for round in 0..4 {
+        (0..4).for_each(|_| break_off(&mut breaker, f64::from(round) * 40.0));
+        succeed(&mut breaker, f64::from(round) * 40.0);
+        assert_eq!(breaker.position(), Position::Closed);
+    }
+    let mut breaker = Breaker::new(Settings::default());
+    (0..5).for_each(|_| break_off(&mut breaker, 10.0));
+    assert_eq!(breaker.position(), Position::Open { until: at(15.0) });
+
+    // All of them have content before the first breaks off.
+    let mut breaker = Breaker::new(Settings::default());
+    let mut streams: Vec<_> = (0..5).map(|_| go(&mut breaker, 0.0)).collect();
+    streams.iter_mut().for_each(|stream| breaker.succeeded(stream, at(0.0), QUICK));
+    for stream in streams {
+        assert_eq!(breaker.position(), Position::Closed);
+        breaker.failed(stream, at(1.0));
+    }
+    assert_eq!(breaker.position(), Position::Open { until: at(6.0) });
+}
+
+#[test]
+fn a_stream_that_breaks_off_is_one_call() {
+    // Of ten calls five broke off: exactly half. Counted twice they would be a third of fifteen.
+    let mut breaker = Breaker::new(Settings { consecutive: 100, ..Settings::default() });
+    for index in 0..9 {
+        if index % 2 == 0 {
+            break_off(&mut breaker, 1.0)
+        } else {
+            succeed(&mut breaker, 1.0)
+        }
+        assert_eq!(breaker.position(), Position::Closed, "after {index}");
+    }
+    succeed(&mut breaker, 1.0);
+    assert!(matches!(breaker.position(), Position::Open { .. }));
+
+    // Ten streams begin, and one breaks off when the window has long forgotten how they began: one call of one.
+    let mut breaker = Breaker::new(Settings { consecutive: 100, min_calls: 2, ..Settings::default() });
+    let mut streams: Vec<_> = (0..10).map(|_| go(&mut breaker, 0.0)).collect();
+    streams.iter_mut().for_each(|stream| breaker.succeeded(stream, at(0.0), QUICK));
+    breaker.failed(streams.pop().unwrap(), at(400.0));
+    assert_eq!(breaker.position(), Position::Closed);
+    breaker.failed(streams.pop().unwrap(), at(400.0));
+    assert!(matches!(breaker.position(), Position::Open { .. }));
+}
+
+#[test]
+fn a_caller_that_leaves_an_answer_in_the_middle_says_nothing_more() {
+    let strict = Settings { consecutive: 1, min_calls: 1, ..Settings::default() };
+    let mut breaker = Breaker::new(strict);
+    let mut permit = go(&mut breaker, 0.0);
+    breaker.succeeded(&mut permit, at(1.0), QUICK);
+    breaker.dropped(permit, at(600.0));
+    assert_eq!(breaker.position(), Position::Closed, "its first content was not slow");
+}
+
+#[test]
+fn a_probe_has_succeeded_with_its_first_content_and_fails_when_it_breaks_off() {
+    let mut breaker = opened();
+    let mut first = go(&mut breaker, 15.0);
+    breaker.succeeded(&mut first, at(15.5), QUICK);
+    let mut second = go(&mut breaker, 15.5);
+    refused(&mut breaker, 15.6);
+    breaker.dropped(first, at(15.7));
+    refused(&mut breaker, 15.8);
+    breaker.succeeded(&mut second, at(16.0), QUICK);
+    assert_eq!(breaker.position(), Position::Ramp, "while both streams still run");
+
+    let mut breaker = opened();
+    let mut first = go(&mut breaker, 15.0);
+    breaker.succeeded(&mut first, at(15.5), QUICK);
+    let mut second = go(&mut breaker, 15.5);
+    breaker.failed(first, at(16.0));
+    assert_eq!(breaker.position(), Position::Open { until: at(26.0) });
+    breaker.succeeded(&mut second, at(16.5), QUICK);
+    assert_eq!(breaker.position(), Position::Open { until: at(26.0) }, "from before the opening");
+}
+
+#[test]
+fn a_probe_that_breaks_off_later_is_one_failed_call_where_the_breaker_stands() {
+    let strict = Settings { consecutive: 1, ..Settings::default() };
+    for (breaks_at, expected) in [(20.0, Position::Ramp), (60.0, Position::Open { until: at(70.0) })] {
+        let mut breaker = Breaker::new(strict);
+        fail(&mut breaker, 10.0);
+        let mut probes: Vec<_> = (0..2)
+            .map(|_| {
+                let mut probe = go(&mut breaker, 15.0);
+                breaker.succeeded(&mut probe, at(15.0), QUICK);
+                probe
+            })
+            .collect();
+        if breaks_at > 45.0 {
+            succeed(&mut breaker, 46.0);
+            assert_eq!(breaker.position(), Position::Closed);
+        }
+        breaker.failed(probes.pop().unwrap(), at(breaks_at));
+        assert_eq!(breaker.position(), expected, "at {breaks_at} s");
+        if expected == Position::Ramp {
+            // With it four failures are five calls of a ramp.
+            for second in 0..4 {
+                assert_eq!(breaker.position(), Position::Ramp);
+                fail(&mut breaker, 22.0 + 2.0 * f64::from(second));
+            }
+            assert!(matches!(breaker.position(), Position::Open { .. }));
+            // The other one is from before this opening.
+            let probe = go(&mut breaker, 100.0);
+            breaker.failed(probes.pop().unwrap(), at(100.0));
+            refused(&mut breaker, 100.0);
+            breaker.dropped(probe, at(100.0));
+            succeed(&mut breaker, 100.0);
+        }
+    }
+}
+
+#[test]
+fn a_probe_is_lost_when_its_own_call_can_no_longer_come() {
+    let mut breaker = opened();
+    let Ask::Go(mut probe) = breaker.ask(at(15.0), secs(300.0), &mut Middle) else { panic!("a probe goes") };
+    for seconds in [16.0, 45.0, 200.0] {
+        refused(&mut breaker, seconds);
+    }
+    breaker.succeeded(&mut probe, at(200.0), Duration::ZERO);
+    succeed(&mut breaker, 200.0);
+    assert_eq!(breaker.position(), Position::Ramp);
+
+    let mut breaker = opened();
+    let Ask::Go(_hung) = breaker.ask(at(15.0), secs(300.0), &mut Middle) else { panic!("a probe goes") };
+    assert_eq!(refused(&mut breaker, 314.9), 315.0);
+    assert_eq!(refused(&mut breaker, 315.0), 325.0);
+}
+
+#[test]
+fn other_settings_keep_what_is_known() {
+    let mut breaker = Breaker::new(Settings::default());
+    (0..3).for_each(|_| fail(&mut breaker, 1.0));
+    breaker.retune(Settings { consecutive: 4, ..Settings::default() });
+    assert_eq!(breaker.position(), Position::Closed);
+    fail(&mut breaker, 1.0);
+    assert_eq!(breaker.position(), Position::Open { until: at(6.0) }, "the fourth in a row");
+    breaker.retune(Settings { open: secs(60.0), open_max: secs(600.0), probes: 1, ..Settings::default() });
+    assert_eq!(breaker.position(), Position::Open { until: at(6.0) }, "an opening keeps its length");
+    fail(&mut breaker, 6.0);
+    assert_eq!(breaker.position(), Position::Open { until: at(126.0) }, "the second is twice as long");
+    succeed(&mut breaker, 126.0);
+    assert_eq!(breaker.position(), Position::Ramp, "one probe is enough now");
+
+    // A longer window still knows the failures of a shorter one, and later ones are judged with them.
+    let settings = |window| Settings { consecutive: 100, window: secs(window), ..Settings::default() };
+    for (window, opens) in [(60.0, true), (30.0, false), (10.0, false)] {
+        let mut breaker = Breaker::new(settings(30.0));
+        (0..5).for_each(|_| fail(&mut breaker, 5.0));
+        breaker.retune(settings(window));
+        (0..5).for_each(|_| fail(&mut breaker, 40.0));
+        let open = matches!(breaker.position(), Position::Open { .. });
+        assert_eq!(open, opens, "a window of {window} s");
     }
 }
 
@@ -318,10 +487,23 @@ fn each_class_counts_as_it_should() {
 enum Op {
     Pass(u32),
     Ask,
-    Succeed { which: usize, slow: bool },
-    Fail { which: usize, slow: bool },
-    Limit { which: usize, wait: u32 },
-    Drop { which: usize },
+    /// The call has content; one that `streams` goes on.
+    Succeed {
+        which: usize,
+        slow: bool,
+        streams: bool,
+    },
+    Fail {
+        which: usize,
+        slow: bool,
+    },
+    Limit {
+        which: usize,
+        wait: u32,
+    },
+    Drop {
+        which: usize,
+    },
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -329,7 +511,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         3 => prop_oneof![1_u32..3_000, 3_000_u32..40_000].prop_map(Op::Pass),
         8 => Just(Op::Ask),
-        4 => (which.clone(), prop::bool::weighted(0.3)).prop_map(|(which, slow)| Op::Succeed { which, slow }),
+        4 => (which.clone(), prop::bool::weighted(0.3), any::<bool>())
+            .prop_map(|(which, slow, streams)| Op::Succeed { which, slow, streams }),
         5 => (which.clone(), any::<bool>()).prop_map(|(which, slow)| Op::Fail { which, slow }),
         1 => (which.clone(), 1_u32..60).prop_map(|(which, wait)| Op::Limit { which, wait }),
         1 => which.prop_map(|which| Op::Drop { which }),
@@ -341,13 +524,19 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 struct Model {
     now: u64,
     phase: Phase,
+    /// Counts openings and probings: what was sent before one of them says nothing after it.
     era: u64,
-    streak: u32,
+    /// Counts moves.
+    stay: u64,
+    /// Calls asked for so far.
+    calls: u64,
+    /// Call, failed; of the current stay.
+    row: Vec<(u64, bool)>,
     opens: u32,
     closed_at: u64,
     rate: f64,
-    /// Moment, failed, slow; of the current closed era.
-    judged: Vec<(u64, bool, bool)>,
+    /// Moment, failed, slow, call; of the current closed stay.
+    judged: Vec<(u64, bool, bool, u64)>,
     limited: Vec<u64>,
     /// First tokens ever seen while closed: slow or not.
     tokens: Vec<bool>,
@@ -361,20 +550,31 @@ enum Phase {
     Ramp { since: u64, filled: u64, tokens: f64, calls: u32, fails: u32 },
 }
 
-/// A permit as the model sees it: its era and when it was given.
-type Ticket = (u64, u64);
+/// A permit as the model sees it.
+#[derive(Debug, Clone, Copy)]
+struct Ticket {
+    era: u64,
+    /// When it was given.
+    at: u64,
+    /// The number of its call.
+    call: u64,
+    /// The stay in which its call had content.
+    content: Option<u64>,
+}
 
 impl Model {
     fn new() -> Self {
-        let (judged, limited, tokens) = (Vec::new(), Vec::new(), Vec::new());
-        let phase = Phase::Closed;
-        Self { now: 0, phase, era: 0, streak: 0, opens: 0, closed_at: 0, rate: 0.0, judged, limited, tokens }
+        let (row, judged, limited, tokens) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (now, era, stay, calls, phase) = (0, 0, 0, 0, Phase::Closed);
+        let (opens, closed_at, rate) = (0, 0, 0.0);
+        Self { now, phase, era, stay, calls, row, opens, closed_at, rate, judged, limited, tokens }
     }
 
     fn enter(&mut self, phase: Phase) {
+        self.era += u64::from(matches!(phase, Phase::Open(_) | Phase::Half { .. }));
+        self.stay += 1;
         self.phase = phase;
-        self.era += 1;
-        self.streak = 0;
+        self.row.clear();
         self.judged.clear();
         self.limited.clear();
     }
@@ -386,7 +586,7 @@ impl Model {
     fn window(&self) -> (u32, u32, u32) {
         let recent: Vec<_> = self.judged.iter().filter(|entry| self.recent(entry.0, 3_000)).collect();
         let count =
-            |wanted: fn(&(u64, bool, bool)) -> bool| recent.iter().filter(|entry| wanted(entry)).count();
+            |wanted: fn(&(u64, bool, bool, u64)) -> bool| recent.iter().filter(|entry| wanted(entry)).count();
         (recent.len() as u32, count(|entry| entry.1) as u32, count(|entry| entry.2) as u32)
     }
 
@@ -437,21 +637,23 @@ impl Model {
                 passes
             }
         };
-        passes.then_some((self.era, self.now))
+        self.calls += 1;
+        passes.then_some(Ticket { era: self.era, at: self.now, call: self.calls, content: None })
     }
 
     fn trip_if_due(&mut self) {
         let (calls, fails, slows) = self.window();
-        if self.streak >= 5 || (calls >= 10 && (fails * 10 >= calls * 5 || slows * 10 >= calls * 8)) {
+        let streak = self.row.iter().rev().take_while(|(_, failed)| *failed).count();
+        if streak >= 5 || (calls >= 10 && (fails * 10 >= calls * 5 || slows * 10 >= calls * 8)) {
             self.trip(0);
         }
     }
 
-    fn judge(&mut self, failed: bool, slow: bool) {
+    fn judge(&mut self, call: u64, failed: bool, slow: bool) {
         match &mut self.phase {
             Phase::Closed => {
-                self.streak = if failed { self.streak + 1 } else { 0 };
-                self.judged.push((self.now, failed, slow));
+                self.row.push((call, failed));
+                self.judged.push((self.now, failed, slow, call));
                 self.trip_if_due();
             }
             Phase::Half { .. } if failed => self.trip(0),
@@ -471,24 +673,45 @@ impl Model {
         }
     }
 
+    /// A call fails, or breaks off after its content: then its success never was.
+    fn fail(&mut self, ticket: Ticket, mut slow: bool) {
+        if ticket.era != self.era {
+            return;
+        }
+        if ticket.content == Some(self.stay) {
+            if let Phase::Ramp { calls, .. } = &mut self.phase {
+                *calls -= 1;
+            }
+            slow |= self.judged.iter().any(|entry| entry.3 == ticket.call && entry.2);
+            self.judged.retain(|entry| entry.3 != ticket.call);
+            // Another call that succeeded since has broken the row for good.
+            let last = self.row.iter().rposition(|(_, failed)| !failed);
+            if let Some(last) = last.filter(|last| self.row[*last].0 == ticket.call) {
+                self.row.remove(last);
+            }
+        }
+        self.judge(ticket.call, true, slow);
+    }
+
     /// First tokens of 20 s are slow until they are usual: then the limit is three times 20 s and a step.
     fn slow_is_usual(&self) -> bool {
         let quick = self.tokens.iter().filter(|slow| !**slow).count();
         self.tokens.len() >= 20 && quick * 100 < self.tokens.len() * 95
     }
 
-    fn succeed(&mut self, ticket: Ticket, slow: bool) {
-        if ticket.0 == self.era {
+    fn succeed(&mut self, ticket: &mut Ticket, slow: bool) {
+        if ticket.era == self.era && ticket.content.is_none() {
+            ticket.content = Some(self.stay);
             let counts_as_slow = slow && !self.slow_is_usual();
             if self.phase == Phase::Closed {
                 self.tokens.push(slow);
             }
-            self.judge(false, counts_as_slow);
+            self.judge(ticket.call, false, counts_as_slow);
         }
     }
 
     fn limit(&mut self, ticket: Ticket, wait: u64) {
-        if ticket.0 != self.era {
+        if ticket.era != self.era {
             return;
         }
         if matches!(self.phase, Phase::Half { .. }) {
@@ -502,11 +725,11 @@ impl Model {
 
     fn dropped(&mut self, ticket: Ticket) {
         let limit = if self.slow_is_usual() { 76_800 } else { 10_000 };
-        let slow = self.now - ticket.1 > limit;
+        let slow = self.now - ticket.at > limit;
         match &mut self.phase {
-            _ if ticket.0 != self.era => {}
+            _ if ticket.era != self.era || ticket.content.is_some() => {}
             Phase::Closed if slow => {
-                self.judged.push((self.now, false, true));
+                self.judged.push((self.now, false, true, ticket.call));
                 self.trip_if_due();
             }
             Phase::Half { probe, .. } => *probe = None,
@@ -530,19 +753,20 @@ proptest! {
                 Op::Pass(millis) => model.now += u64::from(millis),
                 Op::Ask => {
                     let ticket = model.ask();
-                    match (breaker.ask(now, &mut Middle), ticket) {
+                    match (breaker.ask(now, LASTS, &mut Middle), ticket) {
                         (Ask::Go(permit), Some(ticket)) => held.push((permit, ticket)),
                         (Ask::No { until }, None) => prop_assert!(until > now, "a refusal says when to come back"),
                         (asked, expected) => prop_assert!(false, "{asked:?}, model {expected:?} {:?}", model.phase),
                     }
                 }
-                Op::Succeed { which, slow } => if let Some((permit, ticket)) = take(which) {
-                    breaker.succeeded(permit, now, if slow { secs(20.0) } else { QUICK });
-                    model.succeed(ticket, slow);
+                Op::Succeed { which, slow, streams } => if let Some((mut permit, mut ticket)) = take(which) {
+                    breaker.succeeded(&mut permit, now, if slow { secs(20.0) } else { QUICK });
+                    model.succeed(&mut ticket, slow);
+                    if streams { held.push((permit, ticket)) }
                 },
                 Op::Fail { which, slow } => if let Some((permit, ticket)) = take(which) {
                     if slow { breaker.slow(permit, now) } else { breaker.failed(permit, now) }
-                    if ticket.0 == model.era { model.judge(true, slow) }
+                    model.fail(ticket, slow);
                 },
                 Op::Limit { which, wait } => if let Some((permit, ticket)) = take(which) {
                     breaker.limited(permit, now, Some(secs(f64::from(wait))));
@@ -570,8 +794,8 @@ proptest! {
             let mut now = Time::ZERO;
             outcomes.iter().position(|(failed, gap)| {
                 now = now + Duration::from_millis(u64::from(*gap));
-                let Ask::Go(permit) = breaker.ask(now, &mut Middle) else { panic!("still closed") };
-                if *failed { breaker.failed(permit, now) } else { breaker.succeeded(permit, now, QUICK) }
+                let Ask::Go(mut permit) = breaker.ask(now, LASTS, &mut Middle) else { panic!("still closed") };
+                if *failed { breaker.failed(permit, now) } else { breaker.succeeded(&mut permit, now, QUICK) }
                 breaker.position() != Position::Closed
             })
         };
@@ -590,16 +814,16 @@ proptest! {
         for op in ops {
             now = now + Duration::from_millis(if let Op::Pass(millis) = op { u64::from(millis) } else { 10 });
             // Permits are lost, as by a shell with a bug.
-            if let Ask::Go(permit) = breaker.ask(now, &mut Middle) {
+            if let Ask::Go(mut permit) = breaker.ask(now, LASTS, &mut Middle) {
                 match op {
                     Op::Fail { .. } => breaker.failed(permit, now),
                     Op::Limit { wait, .. } => breaker.limited(permit, now, Some(secs(f64::from(wait)))),
-                    Op::Succeed { .. } => breaker.succeeded(permit, now, QUICK),
+                    Op::Succeed { .. } => breaker.succeeded(&mut permit, now, QUICK),
                     _ => drop(permit),
                 }
             }
         }
-        let asked_until = (0..400).find_map(|_| match breaker.ask(now, &mut Middle) {
+        let asked_until = (0..400).find_map(|_| match breaker.ask(now, LASTS, &mut Middle) {
             Ask::Go(permit) => Some(permit),
             Ask::No { until } => { now = until; None }
         });

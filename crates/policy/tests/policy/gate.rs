@@ -6,21 +6,24 @@ use std::time::Duration;
 use unfail_policy::gate::{Ask, Gate, Permit, Settings};
 use unfail_policy::time::Time;
 
-const COOLDOWN: Duration = Duration::from_secs(5);
+/// How long it closes where nothing is stated.
+const PAUSES: Settings = Settings::limit(Duration::from_secs(5));
+/// The longest a call may take.
+const LASTS: Duration = Duration::from_secs(30);
 
 fn gate() -> Gate {
-    Gate::new(Settings::limit(COOLDOWN))
+    Gate::default()
 }
 
 fn go(gate: &mut Gate, seconds: f64) -> Permit {
-    match gate.ask(at(seconds)) {
+    match gate.ask(at(seconds), LASTS) {
         Ask::Go(permit) => permit,
         Ask::No { until } => panic!("refused at {seconds} s until {until:?}"),
     }
 }
 
 fn refused(gate: &mut Gate, seconds: f64) -> f64 {
-    match gate.ask(at(seconds)) {
+    match gate.ask(at(seconds), LASTS) {
         Ask::Go(_) => panic!("passed at {seconds} s"),
         Ask::No { until } => until.since(Time::ZERO).as_secs_f64(),
     }
@@ -31,7 +34,7 @@ fn closed() -> (Gate, Vec<Permit>) {
     let mut gate = gate();
     let first = go(&mut gate, 0.0);
     let others = (0..10).map(|_| go(&mut gate, 0.0)).collect();
-    gate.limited(first, at(0.0), Some(secs(10.0)));
+    gate.limited(first, at(0.0), Some(secs(10.0)), PAUSES);
     (gate, others)
 }
 
@@ -41,39 +44,39 @@ fn nothing_passes_until_the_stated_wait_and_then_one_probe() {
     for tick in 0..300 {
         assert_eq!(refused(&mut gate, f64::from(tick) * 0.033), 10.0);
     }
-    let probe = go(&mut gate, 10.0);
+    let mut probe = go(&mut gate, 10.0);
     for _ in 0..50 {
         assert_eq!(refused(&mut gate, 10.1), 10.3);
     }
-    gate.succeeded(probe);
+    gate.succeeded(&mut probe);
     (0..50).for_each(|_| drop(go(&mut gate, 10.2)));
 }
 
 #[test]
 fn calls_from_before_the_close_do_not_reopen_it() {
     let (mut gate, others) = closed();
-    others.into_iter().for_each(|other| gate.succeeded(other));
+    others.into_iter().for_each(|mut other| gate.succeeded(&mut other));
     assert_eq!(refused(&mut gate, 5.0), 10.0);
 
     let (mut gate, others) = closed();
     let _probe = go(&mut gate, 10.0);
-    others.into_iter().for_each(|other| gate.succeeded(other));
+    others.into_iter().for_each(|mut other| gate.succeeded(&mut other));
     refused(&mut gate, 10.1);
 }
 
 #[test]
 fn a_stragglers_stated_wait_only_lengthens_the_close() {
     let (mut gate, mut others) = closed();
-    gate.limited(others.pop().unwrap(), at(1.0), Some(secs(3.0)));
+    gate.limited(others.pop().unwrap(), at(1.0), Some(secs(3.0)), PAUSES);
     assert_eq!(gate.closed_until(), Some(at(10.0)), "never shortened");
-    gate.limited(others.pop().unwrap(), at(1.0), None);
+    gate.limited(others.pop().unwrap(), at(1.0), None, PAUSES);
     assert_eq!(gate.closed_until(), Some(at(10.0)), "one flight meets one limit once");
-    gate.limited(others.pop().unwrap(), at(1.0), Some(secs(20.0)));
+    gate.limited(others.pop().unwrap(), at(1.0), Some(secs(20.0)), PAUSES);
     assert_eq!(gate.closed_until(), Some(at(21.0)));
-    let probe = go(&mut gate, 21.0);
-    gate.limited(others.pop().unwrap(), at(21.5), Some(secs(5.0)));
+    let mut probe = go(&mut gate, 21.0);
+    gate.limited(others.pop().unwrap(), at(21.5), Some(secs(5.0)), PAUSES);
     assert_eq!(gate.closed_until(), Some(at(26.5)), "measured just now");
-    gate.succeeded(probe);
+    gate.succeeded(&mut probe);
     assert_eq!(gate.closed_until(), Some(at(26.5)), "the probe is of an earlier epoch");
 }
 
@@ -85,12 +88,12 @@ fn a_dropped_probe_is_given_back_and_a_lost_one_is_replaced() {
         refused(&mut gate, 11.0);
         gate.dropped(probe, at(11.0));
     }
-    let lost = go(&mut gate, 12.0);
+    let mut lost = go(&mut gate, 12.0);
     refused(&mut gate, 41.9);
-    let second = go(&mut gate, 42.0);
-    gate.succeeded(lost);
+    let mut second = go(&mut gate, 42.0);
+    gate.succeeded(&mut lost);
     refused(&mut gate, 42.1);
-    gate.succeeded(second);
+    gate.succeeded(&mut second);
     drop(go(&mut gate, 42.2));
 }
 
@@ -100,14 +103,14 @@ fn closes_without_a_stated_wait_double_until_a_success() {
     let mut now = 0.0;
     for length in [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 900.0, 900.0] {
         let permit = go(&mut gate, now);
-        gate.limited(permit, at(now), None);
+        gate.limited(permit, at(now), None, PAUSES);
         assert_eq!(refused(&mut gate, now), now + length);
         now += length;
     }
-    let probe = go(&mut gate, now);
-    gate.succeeded(probe);
+    let mut probe = go(&mut gate, now);
+    gate.succeeded(&mut probe);
     let permit = go(&mut gate, now);
-    gate.limited(permit, at(now), None);
+    gate.limited(permit, at(now), None, PAUSES);
     assert_eq!(refused(&mut gate, now), now + 5.0);
 }
 
@@ -115,8 +118,50 @@ fn closes_without_a_stated_wait_double_until_a_success() {
 fn a_probe_that_is_limited_closes_it_again() {
     let (mut gate, _others) = closed();
     let probe = go(&mut gate, 10.0);
-    gate.limited(probe, at(10.5), Some(secs(60.0)));
+    gate.limited(probe, at(10.5), Some(secs(60.0)), PAUSES);
     assert_eq!(refused(&mut gate, 11.0), 70.5);
+}
+
+#[test]
+fn a_probe_reopens_it_with_its_first_content_and_can_still_close_it() {
+    let (mut gate, _others) = closed();
+    let mut probe = go(&mut gate, 10.0);
+    gate.succeeded(&mut probe);
+    drop(go(&mut gate, 10.1));
+    gate.limited(probe, at(300.0), None, PAUSES);
+    assert_eq!(refused(&mut gate, 300.0), 305.0, "the stream met the limit after all");
+
+    let (mut gate, _others) = closed();
+    let mut probe = go(&mut gate, 10.0);
+    gate.succeeded(&mut probe);
+    gate.dropped(probe, at(11.0));
+    drop(go(&mut gate, 11.0));
+}
+
+#[test]
+fn a_slow_probe_is_not_lost_while_its_call_may_take_that_long() {
+    let (mut gate, _others) = closed();
+    let Ask::Go(mut probe) = gate.ask(at(10.0), secs(300.0)) else { panic!("a probe goes") };
+    for seconds in [11.0, 45.0, 200.0] {
+        refused(&mut gate, seconds);
+    }
+    gate.succeeded(&mut probe);
+    drop(go(&mut gate, 200.0));
+
+    let (mut gate, _others) = closed();
+    let Ask::Go(_hung) = gate.ask(at(10.0), secs(300.0)) else { panic!("a probe goes") };
+    assert_eq!(refused(&mut gate, 309.9), 310.0);
+    drop(go(&mut gate, 310.0));
+}
+
+#[test]
+fn each_call_brings_its_own_pauses() {
+    let mut gate = gate();
+    for (now, first, until) in [(0.0, 5.0, 5.0), (5.0, 1.0, 7.0), (7.0, 60.0, 247.0)] {
+        let permit = go(&mut gate, now);
+        gate.limited(permit, at(now), None, Settings::limit(secs(first)));
+        assert_eq!(refused(&mut gate, now), until, "doubled with every close");
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -151,19 +196,19 @@ proptest! {
             let mut take = |which: usize| if held.is_empty() { None } else { Some(held.remove(which % held.len())) };
             match op {
                 Op::Pass(millis) => now = now + Duration::from_millis(u64::from(millis)),
-                Op::Ask => match gate.ask(now) {
+                Op::Ask => match gate.ask(now, LASTS) {
                     Ask::No { until } => prop_assert!(until > now),
                     Ask::Go(permit) => {
                         prop_assert!(before.is_none_or(|until| now >= until), "passed while closed");
                         held.push((permit, before.map(|_| now)));
                     }
                 },
-                Op::Succeed(which) => if let Some((permit, probe)) = take(which) {
-                    gate.succeeded(permit);
+                Op::Succeed(which) => if let Some((mut permit, probe)) = take(which) {
+                    gate.succeeded(&mut permit);
                     prop_assert!(probe.is_some() || gate.closed_until() == before, "only a probe reopens");
                 },
                 Op::Limit(which, wait) => if let Some((permit, _)) = take(which) {
-                    gate.limited(permit, now, wait.map(|wait| secs(f64::from(wait))));
+                    gate.limited(permit, now, wait.map(|wait| secs(f64::from(wait))), PAUSES);
                     let stated = wait.map_or(now, |wait| now + secs(f64::from(wait)));
                     prop_assert!(wait.is_none() || gate.closed_until() >= Some(stated), "a stated wait is honoured");
                 },
@@ -175,7 +220,7 @@ proptest! {
             }
         }
         // Whoever keeps asking gets through.
-        let through = (0..400).find_map(|_| match gate.ask(now) {
+        let through = (0..400).find_map(|_| match gate.ask(now, LASTS) {
             Ask::Go(permit) => Some(permit),
             Ask::No { until } => { now = until; None }
         });
@@ -189,7 +234,7 @@ proptest! {
         let mut last_probe: Option<Time> = None;
         for gap in asks {
             now = now + Duration::from_millis(u64::from(gap) * 10);
-            if let Ask::Go(permit) = gate.ask(now) {
+            if let Ask::Go(permit) = gate.ask(now, LASTS) {
                 prop_assert!(last_probe.is_none_or(|last| now.since(last) >= secs(30.0)));
                 last_probe = Some(now);
                 drop(permit);

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 use unfail_policy::attempt::{
-    Answer, Attempt, EntryResult, Gates, OnRefusal, Outcome, Rules, Step, Verdict, Why,
+    Answer, Attempt, EntryResult, Gates, Limits, OnRefusal, Outcome, Rules, Step, Verdict, Why,
 };
 use unfail_policy::classify::{Class, Close, SameTarget};
 use unfail_policy::time::Time;
@@ -281,7 +281,7 @@ struct Remembered {
 }
 
 impl Gates for Remembered {
-    fn ask(&mut self, target: usize, now: Time) -> Answer {
+    fn ask(&mut self, target: usize, now: Time, _: &Limits) -> Answer {
         match self.closed[target] {
             Some((until, why)) if now < until => Answer::Closed { until, why },
             _ => Answer::Go,

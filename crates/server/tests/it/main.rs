@@ -32,4 +32,6 @@ mod stage;
 #[cfg(test)]
 mod stale;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod way;

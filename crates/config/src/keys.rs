@@ -291,7 +291,7 @@ pub(crate) static KEYS: &[Key] = &[
         kind: Kind::Duration,
         default: r#""30s""#,
         example: r#""15s""#,
-        doc: "Longest wait between two events of a stream.",
+        doc: "Longest wait between two events of a stream. Keep-alives alone make it four times as long.",
     },
     Key {
         path: "routes.*.deadline",

@@ -4,9 +4,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-use unfail_policy::classify::{Fault, Limit, Phase};
-use unfail_policy::time::Time;
+use unfail_policy::classify::{Fault, Phase};
 use unfail_wire::ChatResponse;
 use unfail_wire::event::Event;
 use unfail_wire::fold;
@@ -14,7 +12,7 @@ use unfail_wire::fold;
 use crate::cells::Flight;
 use crate::failure::{Failure, FailureKind};
 use crate::fault::Judge;
-use crate::reader::{ReadFault, Reader};
+use crate::reader::{ReadFault, Reader, Silence};
 use crate::recorder::Recorder;
 use crate::target::Target;
 use crate::trail::{Trail, put};
@@ -71,7 +69,8 @@ pub struct AnswerStream {
     held: VecDeque<(Bytes, Vec<Event>)>,
     reader: Option<Box<Reader>>,
     passes: bool,
-    terms: StreamTerms,
+    silence: Silence,
+    world: World,
     target: Arc<Target>,
     /// The call, until the answer is complete or broke off.
     flight: Option<Flight>,
@@ -80,28 +79,21 @@ pub struct AnswerStream {
     finished: bool,
 }
 
-/// Limits on a committed stream.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StreamTerms {
-    pub(crate) stall: Duration,
-    pub(crate) deadline: Time,
-    pub(crate) world: World,
-}
-
 /// What a stream is made of.
 pub(crate) struct StreamParts {
     pub(crate) held: VecDeque<(Bytes, Vec<Event>)>,
     pub(crate) reader: Option<Box<Reader>>,
     pub(crate) passes: bool,
-    pub(crate) terms: StreamTerms,
+    pub(crate) silence: Silence,
+    pub(crate) world: World,
     pub(crate) target: Arc<Target>,
     pub(crate) flight: Option<Flight>,
 }
 
 impl AnswerStream {
     pub(crate) fn new(parts: StreamParts, recorder: Recorder, trail: Arc<Trail>) -> Self {
-        let StreamParts { held, reader, passes, terms, target, flight } = parts;
-        Self { held, reader, passes, terms, target, flight, recorder, trail, finished: false }
+        let StreamParts { held, reader, passes, silence, world, target, flight } = parts;
+        Self { held, reader, passes, silence, world, target, flight, recorder, trail, finished: false }
     }
 
     /// Frames are in the caller's dialect and may be passed on as they are.
@@ -119,20 +111,22 @@ impl AnswerStream {
         if self.finished {
             return None;
         }
-        let StreamTerms { stall, deadline, world } = self.terms;
-        let stall_at = world.now() + stall;
-        let (until, late) =
-            if stall_at < deadline { (stall_at, Limit::Stall) } else { (deadline, Limit::Total) };
+        let known = events.len();
         let next = match &mut self.reader {
-            Some(reader) => reader.next(events, until, late, world).await,
+            Some(reader) => {
+                let (until, late) = self.silence.until(self.world.now());
+                reader.next(events, until, late, self.world).await
+            }
             None => None,
         };
         match next {
             None => {
+                self.finished = true;
+                self.reader = None;
                 self.complete();
                 None
             }
-            Some(read) => Some(self.took(read, events)),
+            Some(read) => Some(self.took(read, events.get(known..).unwrap_or_default())),
         }
     }
 
@@ -142,12 +136,13 @@ impl AnswerStream {
             return None;
         }
         if let Some((raw, held)) = self.held.pop_front() {
-            self.recorder.saw(&held);
+            let taken = self.took(Ok(raw), &held);
             events.extend(held);
-            return Some(Ok(raw));
+            return Some(taken);
         }
+        let known = events.len();
         let read = self.reader.as_mut()?.ready(events)?;
-        Some(self.took(read, events))
+        Some(self.took(read, events.get(known..).unwrap_or_default()))
     }
 
     /// Reads to the end and gives the whole answer.
@@ -163,19 +158,25 @@ impl AnswerStream {
         fold::collect(all).ok_or_else(|| Box::new(unfinished(trail)))
     }
 
+    /// A frame that says `events` goes to the caller, or nothing more does.
     fn took(&mut self, read: Result<Bytes, ReadFault>, events: &[Event]) -> Result<Bytes, Box<Failure>> {
         match read {
             Ok(raw) => {
+                self.silence.heard(events);
                 self.recorder.saw(events);
+                if events.last() == Some(&Event::End) {
+                    self.complete();
+                }
                 Ok(raw)
             }
             Err(fault) => Err(self.cut(fault)),
         }
     }
 
+    /// The caller has all of it. What may still be read is for the connection's sake, and a caller that leaves now
+    /// was answered.
     fn complete(&mut self) {
-        self.finished = true;
-        self.reader = None;
+        self.flight = None;
         self.recorder.answered();
     }
 
@@ -183,8 +184,7 @@ impl AnswerStream {
     fn cut(&mut self, read: ReadFault) -> Box<Failure> {
         self.finished = true;
         self.reader = None;
-        let world = self.terms.world;
-        let judge = Judge { target: &self.target, phase: Phase::Committed, world };
+        let judge = Judge { target: &self.target, phase: Phase::Committed, world: self.world };
         let fault = judge.read(&read);
         if let Some(mut flight) = self.flight.take() {
             flight.failed(&fault);

@@ -13,7 +13,7 @@ use unfail_policy::plan::{Skip, plan};
 use unfail_policy::time::Time;
 use unfail_wire::chat::Usage;
 
-use crate::answer::{Answer, AnswerStream, Content, Head, StreamParts, StreamTerms};
+use crate::answer::{Answer, AnswerStream, Content, Head, StreamParts};
 use crate::assemble::Workshop;
 use crate::call::{Ask, Call, Errand, Translation};
 use crate::cells::{CallTerms, CellRegistry, Flight, Shut};
@@ -21,6 +21,7 @@ use crate::failure::{Failure, Trail};
 use crate::http::HttpClient;
 use crate::identify::Caller;
 use crate::observe::Log;
+use crate::reader::Silence;
 use crate::recorder::{self, Recorder, Winner, millis};
 use crate::route::{Name, Snapshot, Unroutable};
 use crate::send::{Got, Missed, Sender};
@@ -244,8 +245,8 @@ fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Record
             Content::Whole { raw, response }
         }
         Got::Stream { held, reader, passes } => {
-            let terms = StreamTerms { stall: limits.stall, deadline: limits.deadline, world };
-            let parts = StreamParts { held, reader, passes, terms, target, flight };
+            let silence = Silence::new(limits.stall, limits.deadline);
+            let parts = StreamParts { held, reader, passes, silence, world, target, flight };
             Content::Stream(Box::new(AnswerStream::new(parts, recorder, trail)))
         }
     };

@@ -15,6 +15,43 @@ use crate::world::World;
 /// again. The caller has everything by then.
 const LINGER: Duration = Duration::from_millis(250);
 
+/// What only keeps a stream alive (comments, pings, frames that say nothing) may hold it up for this many times its
+/// stall limit. Providers send such signs while a model thinks, which takes longer than the pause between two tokens;
+/// one that sends nothing else has stalled, and the frames come from something that is not the model.
+const KEEP_ALIVE_STALLS: u32 = 4;
+
+/// How long a stream that has had content may say nothing: the stall limit from frame to frame, and
+/// [`KEEP_ALIVE_STALLS`] times as long in all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Silence {
+    /// Between two frames.
+    stall: Duration,
+    /// The request's own.
+    deadline: Time,
+    /// Since when nothing was said; `None` when the last frame said something, or there was none yet.
+    since: Option<Time>,
+}
+
+impl Silence {
+    pub(crate) const fn new(stall: Duration, deadline: Time) -> Self {
+        Self { stall, deadline, since: None }
+    }
+
+    /// When the frame waited for from `now` on must be there, and which limit has passed when it is not.
+    pub(crate) fn until(&mut self, now: Time) -> (Time, Limit) {
+        let since = *self.since.get_or_insert(now);
+        let stalled = (now + self.stall).min(since + self.stall.saturating_mul(KEEP_ALIVE_STALLS));
+        if stalled < self.deadline { (stalled, Limit::Stall) } else { (self.deadline, Limit::Total) }
+    }
+
+    /// A frame came that said these.
+    pub(crate) fn heard(&mut self, events: &[Event]) {
+        if !events.is_empty() {
+            self.since = None;
+        }
+    }
+}
+
 /// How reading a stream ended badly.
 #[derive(Debug)]
 pub(crate) enum ReadFault {
@@ -98,5 +135,36 @@ impl Reader {
         let until = until.min(world.now() + LINGER);
         while let Ok(Some(_)) = self.body.next(until, Limit::Stall, world).await {}
         self.closed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames by when they came, in stalls of 10 s, and whether they said something; when the next must be there.
+    fn check(frames: &[(u64, bool)], expected: u64, limit: Limit) {
+        let at = |seconds: u64| Time::ZERO + Duration::from_secs(seconds);
+        let mut silence = Silence::new(Duration::from_secs(10), at(100));
+        let mut until = silence.until(at(0));
+        for (seconds, says) in frames {
+            assert!(at(*seconds) <= until.0, "{frames:?}: {seconds} is too late");
+            silence.heard(if *says { &[Event::End] } else { &[] });
+            until = silence.until(at(*seconds));
+        }
+        assert_eq!(until, (at(expected), limit), "{frames:?}");
+    }
+
+    #[test]
+    fn what_says_nothing_holds_a_stream_up_for_a_while() {
+        check(&[], 10, Limit::Stall);
+        check(&[(7, true)], 17, Limit::Stall);
+        check(&[(7, false)], 17, Limit::Stall);
+        check(&[(9, false), (18, false), (27, false)], 37, Limit::Stall);
+        check(&[(9, false), (18, false), (27, false), (36, false)], 40, Limit::Stall);
+        check(&[(9, false), (18, false), (27, false), (36, true)], 46, Limit::Stall);
+        check(&[(9, true), (18, false), (27, false), (36, false), (45, false)], 49, Limit::Stall);
+        let talking: Vec<(u64, bool)> = (1..=19).map(|beat| (beat * 5, true)).collect();
+        check(&talking, 100, Limit::Total);
     }
 }

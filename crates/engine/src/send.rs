@@ -23,7 +23,7 @@ use crate::body::{ANSWER_BYTES_MAX, Body};
 use crate::call::{Ask, Translation};
 use crate::fault::{self, Judge};
 use crate::http::{HeadLimits, HttpClient};
-use crate::reader::Reader;
+use crate::reader::{Reader, Silence};
 use crate::target::Target;
 use crate::validate::Demand;
 use crate::world::World;
@@ -215,9 +215,12 @@ impl Sender<'_> {
     /// Reads until the first content or the end. With a demand, until the end.
     async fn hold(&self, target: &Target, reader: &mut Reader, due: &Due) -> Result<Held, Fault> {
         let mut held = Held::default();
+        let mut silence = Silence::new(due.stall, due.deadline);
         loop {
-            let until = if held.content { due.deadline.min(self.world.now() + due.stall) } else { due.first };
-            let late = if held.content { Limit::Stall } else { Limit::FirstToken };
+            let (until, late) = match held.content {
+                true => silence.until(self.world.now()),
+                false => (due.first, Limit::FirstToken),
+            };
             let mut events = Vec::new();
             match reader.next(&mut events, until, late, self.world).await {
                 None => {
@@ -225,7 +228,10 @@ impl Sender<'_> {
                     return Ok(held);
                 }
                 Some(Err(fault)) => return Err(self.judge(target, Phase::FirstEvent).read(&fault)),
-                Some(Ok(raw)) => held.take(raw, events),
+                Some(Ok(raw)) => {
+                    silence.heard(&events);
+                    held.take(raw, events);
+                }
             }
             if held.content && self.demand.is_none() {
                 return Ok(held);

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,7 +21,12 @@ pub enum After {
     Reset,
     /// Nothing, until the client leaves.
     Hang,
+    /// The last part again and again, until the client leaves.
+    Repeat,
 }
+
+/// Bytes to write, and the time to wait before.
+pub type Part = (Duration, Vec<u8>);
 
 /// A listener on loopback that gives every request the same bytes. Dropped, it and its connections are gone.
 #[derive(Debug)]
@@ -33,17 +39,22 @@ pub struct Canned {
 impl Canned {
     /// Starts on a free port.
     pub async fn start(response: impl Into<Vec<u8>>, after: After) -> io::Result<Self> {
+        Self::paced(vec![(Duration::ZERO, response.into())], after).await
+    }
+
+    /// Starts on a free port, and takes its time to answer.
+    pub async fn paced(parts: Vec<Part>, after: After) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (served, response) = (Arc::<AtomicU64>::default(), Arc::<[u8]>::from(response.into()));
+        let (served, parts) = (Arc::<AtomicU64>::default(), Arc::<[Part]>::from(parts));
         let mut tasks = JoinSet::new();
         let count = Arc::clone(&served);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (response, count) = (Arc::clone(&response), Arc::clone(&count));
+                let (parts, count) = (Arc::clone(&parts), Arc::clone(&count));
                 // A client that leaves early is a client that is served no further.
-                connections.spawn(async move { drop(serve(stream, &response, after, &count).await) });
+                connections.spawn(async move { drop(serve(stream, &parts, after, &count).await) });
             }
         });
         Ok(Canned { address, served, _tasks: tasks })
@@ -62,7 +73,7 @@ impl Canned {
     }
 }
 
-async fn serve(mut stream: TcpStream, response: &[u8], after: After, served: &AtomicU64) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, parts: &[Part], after: After, served: &AtomicU64) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     loop {
@@ -72,14 +83,25 @@ async fn serve(mut stream: TcpStream, response: &[u8], after: After, served: &At
             }
         }
         served.fetch_add(1, Ordering::Relaxed);
-        stream.write_all(response).await?;
+        for part in parts {
+            write(&mut stream, part).await?;
+        }
         match after {
             After::Keep => {}
             After::Close => return stream.shutdown().await,
             After::Reset => return stream.set_zero_linger(),
             After::Hang => while stream.read_buf(&mut buffer).await? > 0 {},
+            After::Repeat => loop {
+                write(&mut stream, parts.last().unwrap_or(&Part::default())).await?;
+                tokio::task::yield_now().await;
+            },
         }
     }
+}
+
+async fn write(stream: &mut TcpStream, (wait, bytes): &Part) -> io::Result<()> {
+    tokio::time::sleep(*wait).await;
+    stream.write_all(bytes).await
 }
 
 /// Takes a request of declared length off the buffer when all of it is there.
@@ -101,7 +123,13 @@ fn take_request(buffer: &mut Vec<u8>) -> bool {
 pub fn event_stream(frames: &str, ends: bool) -> Vec<u8> {
     let end = if ends { "0\r\n\r\n" } else { "" };
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    format!("{head}{:x}\r\n{frames}\r\n{end}", frames.len()).into_bytes()
+    [head.as_bytes(), &chunk(frames), end.as_bytes()].concat()
+}
+
+/// One more chunk of a response.
+#[must_use]
+pub fn chunk(text: &str) -> Vec<u8> {
+    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
 }
 
 /// A response with a JSON body.

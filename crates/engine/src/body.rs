@@ -157,18 +157,42 @@ impl Body {
         late: Limit,
         world: World,
     ) -> Result<Bytes, BodyFault> {
-        let Some(first) = self.next(until, late, world).await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.next(until, late, world).await? else { return Ok(first) };
-        let mut all = Vec::with_capacity(first.len() + second.len());
-        all.extend_from_slice(&first);
-        all.extend_from_slice(&second);
-        while let Some(more) = self.next(until, late, world).await? {
-            if all.len() + more.len() > ANSWER_BYTES_MAX {
-                return Err(BodyFault::TooLarge);
-            }
-            all.extend_from_slice(&more);
+        let mut whole = Whole::default();
+        while let Some(piece) = self.next(until, late, world).await? {
+            whole.add(piece)?;
         }
-        Ok(all.into())
+        Ok(whole.into_bytes())
+    }
+}
+
+/// An answer put together: one that came in one piece is not copied.
+#[derive(Debug, Default)]
+struct Whole {
+    first: Bytes,
+    /// All of it, once there is more than one piece.
+    all: Vec<u8>,
+}
+
+impl Whole {
+    fn add(&mut self, piece: Bytes) -> Result<(), BodyFault> {
+        let length = self.first.len().max(self.all.len()) + piece.len();
+        if length > ANSWER_BYTES_MAX {
+            return Err(BodyFault::TooLarge);
+        }
+        if self.first.is_empty() {
+            self.first = piece;
+            return Ok(());
+        }
+        if self.all.is_empty() {
+            self.all.reserve(length);
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(&piece);
+        Ok(())
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.into() }
     }
 }
 
@@ -203,6 +227,29 @@ mod tests {
         let cut = gzip(&text);
         assert!(matches!(unpack(&cut[..cut.len() - 9], 3), Err(BodyFault::Flawed(_))));
         assert!(matches!(unpack(b"no gzip at all, but long enough", 1), Err(BodyFault::Flawed(_))));
+    }
+
+    #[test]
+    fn an_answer_has_a_largest_size_in_however_many_pieces_it_comes() {
+        const MOST: usize = ANSWER_BYTES_MAX;
+        let half = MOST / 2;
+        let cases: [(&[usize], bool); 8] = [
+            (&[], true),
+            (&[MOST], true),
+            (&[MOST + 1], false),
+            (&[half, half], true),
+            (&[half, half + 1], false),
+            (&[half, half, 1], false),
+            (&[1, MOST], false),
+            (&[1, 2, 3, 4], true),
+        ];
+        let room = Bytes::from(vec![b'x'; MOST + 1]);
+        for (sizes, fits) in cases {
+            let mut whole = Whole::default();
+            let added = sizes.iter().try_for_each(|size| whole.add(room.slice(..*size)));
+            assert_eq!(added.is_ok(), fits, "{sizes:?}");
+            assert!(!fits || whole.into_bytes().len() == sizes.iter().sum::<usize>(), "{sizes:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use unfail_policy::attempt::{
     Answer as May, Attempt, Entry, EntryResult, Failure as Exhausted, FailureKind, Gates, Limits, OnRefusal,
     Outcome, Step, Verdict, Why,
 };
-use unfail_policy::classify::{Fault, SameTarget};
+use unfail_policy::classify::Fault;
 use unfail_policy::plan::{Skip, plan};
 use unfail_policy::time::Time;
 use unfail_wire::chat::Usage;
@@ -207,10 +207,10 @@ impl Engine {
                 Called::Answered { answer: Found { target: target.clone(), got, flight }, first_token }
             }
             Err(Missed::Unspeakable(what)) => Called::Unspeakable(what),
+            // The flight is given back when it is dropped.
+            Err(Missed::Stale(fault)) => Called::Failed(fault),
             Err(Missed::Failed(fault)) => {
-                // What the provider never saw says nothing about it: the flight is given back when it is dropped.
-                let seen = fault.same_target != SameTarget::Free;
-                if let Some(mut flight) = flight.filter(|_| seen) {
+                if let Some(mut flight) = flight {
                     flight.failed(&fault);
                 }
                 Called::Failed(fault)

@@ -33,9 +33,10 @@ const IDLE_PER_HOST: usize = 256;
 /// HTTP/2 flow-control windows large enough that small token frames never wait for an update.
 const H2_STREAM_WINDOW: u32 = 1 << 20;
 const H2_CONNECTION_WINDOW: u32 = 8 << 20;
-/// A connection that was closed before it was used again says so within a round trip. One that breaks later has
-/// carried the request.
-const STALE: Duration = Duration::from_secs(1);
+/// A pooled connection that was closed before it was used again says so within a round trip, a quarter of a second
+/// around the world. One that breaks later has carried the request. Neither is certain: see ARCHITECTURE.md on what
+/// may be sent twice.
+const STALE: Duration = Duration::from_millis(250);
 
 /// Which protocol a provider is spoken to in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,15 +188,21 @@ fn trouble(error: &Error, soon: bool) -> Trouble {
         };
         return Trouble::Fault(fault, text);
     }
-    if refused_stream(error) {
-        return Trouble::Fault(Transport::RefusedStream, text);
-    }
     let mut extensions = http::Extensions::new();
     if let Some(connected) = error.connect_info() {
         connected.get_extras(&mut extensions);
     }
     let reused = extensions.get::<Used>().is_some_and(|used| used.0.load(Ordering::Relaxed));
-    let fault = if reused && soon { Transport::StaleConnection } else { Transport::ResetBeforeHeaders };
+    let goodbye = says(error, GOODBYE);
+    let fault = match reused {
+        _ if says(error, REFUSED) => Transport::RefusedStream,
+        _ if says(error, RESET) => Transport::ResetBeforeHeaders,
+        true if soon || goodbye || unsent(error) => Transport::StaleConnection,
+        false if goodbye => Transport::RefusedStream,
+        // Accepted and closed at once, before anything of the request was written: no connection worth the name.
+        false if unsent(error) => Transport::Connect,
+        _ => Transport::ResetBeforeHeaders,
+    };
     Trouble::Fault(fault, text)
 }
 
@@ -208,16 +215,26 @@ pub(crate) fn deepest(error: &dyn std::error::Error) -> String {
     innermost.to_string()
 }
 
-/// HTTP/2 told us it never looked at the request.
-fn refused_stream(error: &Error) -> bool {
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    while let Some(this) = source {
-        if this.to_string().contains("REFUSED_STREAM") {
-            return true;
-        }
-        source = this.source();
-    }
-    false
+/// How HTTP/2 says that a stream was reset by the other side, and that it was refused unprocessed. Known by its words
+/// alone, since the client hides the library that says them.
+const RESET: &str = "stream error received:";
+const REFUSED: &str = "stream error received: refused stream";
+/// How it says that a `GOAWAY` named an earlier stream as the last one processed.
+const GOODBYE: &str = "connection error received:";
+
+fn says(error: &Error, words: &str) -> bool {
+    causes(error).any(|cause| cause.to_string().starts_with(words))
+}
+
+/// The connection was closed before anything of the request was written to it.
+fn unsent(error: &Error) -> bool {
+    causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled))
+}
+
+/// An error and what caused it, outermost first.
+fn causes<'a>(error: &'a Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    let outermost: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    std::iter::successors(outermost, |cause| cause.source())
 }
 
 /// Set once a connection has delivered a response head: a failure on it afterwards may be a stale connection.
@@ -297,5 +314,91 @@ impl Write for Marked {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A frame of HTTP/2 that ends what it is part of.
+    fn frame(kind: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let (length, flags) = (u8::try_from(payload.len()).unwrap(), if kind == 1 { 5 } else { 0 });
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    /// What becomes of the last request on a connection. The server answers the first ones with these frames, and
+    /// closes the connection after the last.
+    async fn told(answers: &[Vec<u8>], soon: bool) -> Transport {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(&frame(4, 0, &[])).await.unwrap();
+            let mut seen = Vec::new();
+            for (answer, id) in answers.iter().zip([1, 3]) {
+                // The head of a HEADERS frame that ends the headers of this stream.
+                while !seen.windows(6).any(|six| six == [1, 4, 0, 0, 0, id]) {
+                    assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "{seen:?}");
+                }
+                stream.write_all(answer).await.unwrap();
+            }
+            stream.shutdown().await.unwrap();
+            stream.read_to_end(&mut seen).await.ok();
+        };
+        let mut builder = Client::builder(TokioExecutor::new());
+        let inner = HttpsConnectorBuilder::new().with_tls_config(tls().unwrap()).https_or_http();
+        let connector = Marking { inner: inner.enable_http2().wrap_connector(HttpConnector::new()) };
+        let client: Client<Marking, Full<Bytes>> = builder.http2_only(true).build(connector);
+        let asks = async {
+            for _ in 1..answers.len() {
+                let response = client.request(post(&uri)).await.unwrap();
+                response.extensions().get::<Used>().unwrap().0.store(true, Ordering::Relaxed);
+            }
+            client.request(post(&uri)).await.unwrap_err()
+        };
+        let (error, ()) = tokio::join!(asks, serve);
+        match trouble(&error, soon) {
+            Trouble::Fault(transport, _) => transport,
+            Trouble::Late(limit) => panic!("late: {limit:?}"),
+        }
+    }
+
+    fn post(uri: &str) -> Request<Full<Bytes>> {
+        Request::post(uri).body(Full::new(Bytes::from_static(b"{}"))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_http2_never_processed_is_known() {
+        let goaway = |last: u8, code: u8| frame(7, 0, &[0, 0, 0, last, 0, 0, 0, code]);
+        let reset = |stream: u8, code: u8| frame(3, stream, &[0, 0, 0, code]);
+        let cases = [
+            ("REFUSED_STREAM", reset(1, 7), Transport::RefusedStream),
+            ("CANCEL", reset(1, 8), Transport::ResetBeforeHeaders),
+            ("INTERNAL_ERROR", reset(1, 2), Transport::ResetBeforeHeaders),
+            ("GOAWAY below", goaway(0, 0), Transport::RefusedStream),
+            ("GOAWAY below, too much", goaway(0, 11), Transport::RefusedStream),
+            ("GOAWAY not below", goaway(1, 0), Transport::ResetBeforeHeaders),
+            ("an end", Vec::new(), Transport::ResetBeforeHeaders),
+        ];
+        for (name, answer, expected) in cases {
+            assert_eq!(told(&[answer], true).await, expected, "{name}");
+        }
+        // On a connection that has been used: the same, but that a goodbye is part of its life.
+        let used = [
+            ("REFUSED_STREAM", reset(3, 7), Transport::RefusedStream),
+            ("CANCEL", reset(3, 8), Transport::ResetBeforeHeaders),
+            ("GOAWAY below", goaway(1, 0), Transport::StaleConnection),
+            ("GOAWAY not below", goaway(3, 0), Transport::ResetBeforeHeaders),
+        ];
+        for (name, answer, expected) in used {
+            let answers = [frame(1, 1, &[0x88]), answer];
+            assert_eq!(told(&answers, false).await, expected, "{name}, used");
+            // How soon it breaks tells a stale connection only where nothing else does.
+            let soon = if name == "GOAWAY not below" { Transport::StaleConnection } else { expected };
+            assert_eq!(told(&answers, true).await, soon, "{name}, used and soon");
+        }
     }
 }

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::time::Duration;
 use unfail_policy::attempt::Limits;
-use unfail_policy::classify::{Fault, Flaw as Flawed, Limit, Phase};
+use unfail_policy::classify::{Fault, Flaw as Flawed, Limit, Phase, Transport};
 use unfail_policy::time::Time;
 use unfail_wire::chat::{ChatResponse, Choice, Finish, Part};
 use unfail_wire::error_body::ErrorBody;
@@ -22,7 +22,7 @@ use unfail_wire::format::{Flaw, Refusal};
 use crate::body::{ANSWER_BYTES_MAX, Body};
 use crate::call::{Ask, Translation};
 use crate::fault::{self, Judge};
-use crate::http::{HeadLimits, HttpClient};
+use crate::http::{HeadLimits, HttpClient, Trouble};
 use crate::reader::{Reader, Silence};
 use crate::target::Target;
 use crate::validate::Demand;
@@ -61,6 +61,8 @@ pub(crate) enum Got {
 pub(crate) enum Missed {
     /// The target cannot be told this; nothing was sent.
     Unspeakable(&'static str),
+    /// The connection had been closed before: this says nothing about the target.
+    Stale(Fault),
     /// The attempt failed.
     Failed(Fault),
 }
@@ -96,7 +98,7 @@ impl Sender<'_> {
     pub(crate) async fn send(&self, target: &Target, limits: &Limits) -> Result<Got, Missed> {
         let Written { body, passes } = self.write(target)?;
         let due = Due::new(self.world.now(), limits, self.ask.stream());
-        let response = self.head(target, body, &due).await.map_err(Missed::Failed)?;
+        let response = self.head(target, body, &due).await?;
         self.read(target, response, &due, passes).await.map_err(Missed::Failed)
     }
 
@@ -128,11 +130,17 @@ impl Sender<'_> {
     }
 
     /// Out with the request, in with a success head; anything else is a fault.
-    async fn head(&self, target: &Target, body: Bytes, due: &Due) -> Result<Response<Incoming>, Fault> {
+    async fn head(&self, target: &Target, body: Bytes, due: &Due) -> Result<Response<Incoming>, Missed> {
         let head = HeadLimits { connected: due.connected, head: due.first };
         let request = self.request(target, body);
         let sent = self.client.send(request, target.protocol(), head, self.world).await;
-        let response = sent.map_err(|trouble| self.judge(target, Phase::Sent).trouble(&trouble))?;
+        let response = sent.map_err(|trouble| {
+            let fault = self.judge(target, Phase::Sent).trouble(&trouble);
+            match trouble {
+                Trouble::Fault(Transport::StaleConnection, _) => Missed::Stale(fault),
+                _ => Missed::Failed(fault),
+            }
+        })?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -145,7 +153,8 @@ impl Sender<'_> {
             Err(fault) => Err(fault),
         };
         let error = ErrorBody::parse(&read.unwrap_or_default());
-        Err(self.judge(target, Phase::Headers).status(parts.status.as_u16(), &parts.headers, &error))
+        let judge = self.judge(target, Phase::Headers);
+        Err(Missed::Failed(judge.status(parts.status.as_u16(), &parts.headers, &error)))
     }
 
     fn request(&self, target: &Target, body: Bytes) -> Request<Full<Bytes>> {

@@ -56,3 +56,29 @@ async fn a_late_reset_on_a_used_connection_is_a_failure() {
     })
     .await;
 }
+
+/// A quarter of a second is longer than any way to a provider and back: what breaks after it was not stale.
+#[tokio::test]
+async fn a_used_connection_is_stale_for_a_quarter_of_a_second() {
+    each(Speaks::ALL, async |wire| {
+        let late = Act::Delay(Duration::from_millis(400), Box::new(Break::ResetBeforeHeaders.into()));
+        let script = Script::first([Act::default(), late]);
+        let stage = Plot::pair((wire, wire), script).route(STRICT).open().await;
+        assert!(stage.ask(Way::OpenAi, false).await.is_complete());
+        let told = stage.ask(Way::OpenAi, false).await;
+        assert_eq!(told.trail(), "alder:transient,birch:ok", "{wire}");
+        assert_eq!(stage.calls(), [2, 1], "{wire}: nothing was sent twice");
+    })
+    .await;
+}
+
+/// A first connection that breaks has carried the request, however soon it breaks.
+#[tokio::test]
+async fn a_reset_on_a_new_connection_is_a_failure() {
+    for wire in Speaks::ALL {
+        let script = Script::first([Break::ResetBeforeHeaders]);
+        let stage = Plot::pair((wire, wire), script).route(STRICT).open().await;
+        assert_eq!(stage.ask(Way::OpenAi, false).await.trail(), "alder:transient,birch:ok", "{wire}");
+        assert_eq!(stage.calls(), [1, 1], "{wire}");
+    }
+}

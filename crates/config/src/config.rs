@@ -27,6 +27,8 @@ pub struct Config {
     pub callers: Vec<CallerKey>,
     /// What holds where no route is named; its chain is empty.
     pub(crate) defaults: Route,
+    /// Settings of breakers that are not the default ones, by target.
+    pub(crate) breakers: BTreeMap<TargetRef, breaker::Settings>,
 }
 
 /// The HTTP server.
@@ -110,7 +112,7 @@ pub struct Route {
     pub chain: Vec<TargetRef>,
     /// How attempts are made.
     pub rules: Rules,
-    /// When a target is left alone.
+    /// When a target is to be left alone. Routes may differ about a target; [`Config::breaker`] says what holds.
     pub breaker: breaker::Settings,
     /// JSON schema every answer must match.
     pub schema: Option<Value>,
@@ -134,6 +136,12 @@ impl Config {
     #[must_use]
     pub fn provider(&self, id: &str) -> Option<&ProviderConfig> {
         self.providers.iter().find(|provider| provider.id == id)
+    }
+
+    /// When a target is left alone, whichever route a call comes by.
+    #[must_use]
+    pub fn breaker(&self, target: &TargetRef) -> breaker::Settings {
+        self.breakers.get(target).copied().unwrap_or(self.defaults.breaker)
     }
 
     /// A route of default rules over targets a caller named itself.

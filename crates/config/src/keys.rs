@@ -326,7 +326,8 @@ pub(crate) static KEYS: &[Key] = &[
         kind: Kind::Count(1, 1_000),
         default: "5",
         example: "3",
-        doc: "Failures in a row after which a target is left alone.",
+        doc: "Failures in a row after which a target is left alone. A target has one breaker: where routes share it, \
+              the first in the file with a `breaker` of its own decides.",
     },
     Key {
         path: "routes.*.breaker.error_rate",

@@ -113,7 +113,7 @@ impl Workshop {
         let names = DomainNames {
             credential: format!("{}\u{0}{}", reference.provider, credential.name),
             limit: format!("{label}\u{0}{}", credential.name),
-            breaker: label.clone(),
+            breaker: reference.clone(),
         };
         Target::new(TargetParts {
             label: label.into(),
@@ -122,7 +122,7 @@ impl Workshop {
             credential: credential.credential.clone(),
             traits,
             price: known.and_then(|model| model.price.clone()),
-            cells: self.registry.cells(&names, route.breaker),
+            cells: self.registry.cells(&names, self.config.breaker(reference)),
             listed: known.is_some(),
         })
     }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use unfail_config::TargetRef;
 use unfail_policy::attempt::Why;
 use unfail_policy::breaker::{self, Breaker};
 use unfail_policy::classify::{Class, Close, Fault};
@@ -67,7 +68,7 @@ pub(crate) struct CellRegistry {
 struct Known {
     credentials: HashMap<String, Arc<Mutex<Account>>>,
     domains: HashMap<String, Arc<Mutex<Domain>>>,
-    breakers: HashMap<String, Arc<Mutex<Breaker>>>,
+    breakers: HashMap<TargetRef, Arc<Mutex<Breaker>>>,
 }
 
 /// Names of the three domains of a target. They are different keys and never merged.
@@ -78,7 +79,7 @@ pub(crate) struct DomainNames {
     /// Provider, key and model.
     pub(crate) limit: String,
     /// Provider and model.
-    pub(crate) breaker: String,
+    pub(crate) breaker: TargetRef,
 }
 
 /// What a call brings along to the cells it asks: it belongs to its request, not to the target.
@@ -118,6 +119,13 @@ impl CellRegistry {
             .or_insert_with(|| Arc::new(Mutex::new(Breaker::new(settings))))
             .clone();
         Cells { credential, domain, breaker }
+    }
+
+    /// Gives every breaker the settings of its target; what it knows and where it stands remain.
+    pub(crate) fn retune(&self, settings: impl Fn(&TargetRef) -> breaker::Settings) {
+        for (target, breaker) in &lock(&self.known).breakers {
+            lock(breaker).retune(settings(target));
+        }
     }
 }
 

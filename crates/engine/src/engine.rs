@@ -69,12 +69,15 @@ impl Engine {
         }
     }
 
-    /// Replaces the configuration: requests under way keep the old one, what is remembered of targets stays.
+    /// Replaces the configuration: requests under way keep the old one, what is remembered of targets stays, and is
+    /// judged by the new settings from now on.
     ///
     /// # Errors
     /// As [`Engine::new`]; the old configuration then stays.
     pub fn reload(&self, config: Config) -> Result<(), EngineError> {
-        self.snapshot.store(Arc::new(snapshot(config, &self.cells)?));
+        let snapshot = Arc::new(snapshot(config, &self.cells)?);
+        self.snapshot.store(snapshot.clone());
+        self.cells.retune(|target| snapshot.breaker(target));
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use unfail_config::{Config, Resolution};
+use unfail_config::{Config, Resolution, TargetRef};
+use unfail_policy::breaker;
 
 use crate::assemble::Workshop;
 use crate::identify::{Caller, Callers};
@@ -117,6 +118,11 @@ impl Snapshot {
     /// Whether any request could be served.
     pub(crate) fn has_targets(&self) -> bool {
         self.chains.values().any(|chain| !chain.targets.is_empty())
+    }
+
+    /// When a target is left alone.
+    pub(crate) fn breaker(&self, target: &TargetRef) -> breaker::Settings {
+        self.workshop.config().breaker(target)
     }
 
     /// Names the caller may use.

@@ -1,6 +1,7 @@
 //! From what was written to what it means. Everything is checked even after the first problem, so that one run
 //! shows them all; a [`Config`] comes out only when there is none.
 
+mod breakers;
 mod callers;
 mod models;
 mod providers;
@@ -57,9 +58,10 @@ fn check(text: &str, secrets: &dyn Secrets, findings: &mut Findings<'_>) -> Opti
     let providers = providers::check(&root, secrets, findings);
     let catalog = models::check(&root, &providers, embedded, findings);
     let (routes, defaults) = routes::check(&root, &providers, &catalog, secrets, findings);
+    let breakers = breakers::settle(&root, &routes, &defaults.breaker, findings);
     let callers = callers::check(&root, &routes, secrets, findings);
     let server = server::check(&root, findings)?;
-    Some(Config { server, providers: providers.usable, catalog, routes, callers, defaults })
+    Some(Config { server, providers: providers.usable, catalog, routes, callers, defaults, breakers })
 }
 
 /// Longest name in metrics, logs and headers, in characters.

@@ -1,6 +1,7 @@
 //! Bad files and what is said about them: each snapshot shows the file beside its whole report.
 
 use crate::world::World;
+use unfail_config::TargetRef;
 
 /// Name, file.
 const FILES: &[(&str, &str)] = &[
@@ -189,6 +190,43 @@ limits = { tpm = 1, spend_day_usd = 2.5 }
 ",
     ),
 ];
+
+/// Routes that share targets and differ about their breakers.
+const SHARED: &str = "\
+[routes.z-first]
+chain = [\"groq/*\", \"groq/openai/gpt-oss-20b\"]
+breaker = { consecutive = 3, open = \"1s\" }
+[routes.same]
+chain = [\"groq/*\"]
+breaker.consecutive = 3
+breaker.open = \"1s\"
+[routes.other]
+chain = [\"together/MiniMaxAI/MiniMax-M3\", \"groq/*\", \"groq/openai/gpt-oss-20b\"]
+[routes.other.breaker]
+consecutive = 3
+error_rate = 0.25
+window = \"90s\"
+[routes.a-silent]
+chain = [\"together/MiniMaxAI/MiniMax-M3\", \"groq/*\"]
+";
+
+#[test]
+fn a_target_has_the_breaker_of_the_first_route_that_gives_it_one() {
+    let (config, report) = world().load(SHARED);
+    insta::assert_snapshot!("shared_breakers", format!("{SHARED}\n──────── says ────────\n{report}"));
+    let config = config.unwrap();
+    let held = |provider: &str, model: &str| {
+        let target = TargetRef { provider: provider.to_owned(), model: model.to_owned() };
+        let breaker = config.breaker(&target);
+        (breaker.consecutive, breaker.open.as_secs(), breaker.window.as_secs())
+    };
+    // Route `auto` exists by itself, comes first by its name, and wishes for nothing.
+    assert_eq!(config.routes["auto"].chain[0].to_string(), "groq/openai/gpt-oss-120b");
+    assert_eq!(held("groq", "openai/gpt-oss-120b"), (3, 1, 30));
+    assert_eq!(held("groq", "openai/gpt-oss-20b"), (3, 1, 30));
+    assert_eq!(held("together", "MiniMaxAI/MiniMax-M3"), (3, 5, 90));
+    assert_eq!(held("groq", "qwen/other"), (5, 5, 30));
+}
 
 fn world() -> World {
     World::with_env(&[

@@ -69,8 +69,8 @@ async fn a_probe_opens_its_target_with_its_first_content() {
 }
 
 /// The stall limit of the tests about keep-alives, and how often those come.
-const STALL: Duration = Duration::from_millis(250);
-const OFTEN: Duration = Duration::from_millis(50);
+const STALL: Duration = Duration::from_millis(500);
+const OFTEN: Duration = Duration::from_millis(100);
 
 /// A stream that has had content, and what its provider keeps the connection alive with.
 const HALVES: [(Speaks, &str, &str, &str); 2] = [

@@ -140,6 +140,7 @@ enum Ability {
     Files,
     Sampling,
     Prefill,
+    Reasoning,
 }
 
 /// Exactly one of the first three.
@@ -207,7 +208,12 @@ impl Row {
             files: ability(Ability::Files),
             sampling: ability(Ability::Sampling),
             prefill: ability(Ability::Prefill),
-            reasoning: self.reasoning.map_or(Ok(ReasoningControl::None), Reasoning::control)?,
+            reasoning: match (self.reasoning, ability(Ability::Reasoning)) {
+                (Some(reasoning), None) => reasoning.control()?,
+                (None, Some(false)) => ReasoningControl::None,
+                (None, None) => ReasoningControl::Unknown,
+                _ => return Err("`reasoning` stands in `cannot` or says how it is controlled".to_owned()),
+            },
             tools_without_reasoning: self.tools_without_reasoning,
         };
         let price = self.usd_per_mtok.map(|usd| usd.price(&self.tiers)).transpose()?;
@@ -227,6 +233,7 @@ impl Ability {
             Self::Files => "files",
             Self::Sampling => "sampling",
             Self::Prefill => "prefill",
+            Self::Reasoning => "reasoning",
         }
     }
 }
@@ -353,6 +360,8 @@ mod tests {
         let table = [
             ("openai/gpt-5-mini", ReasoningControl::Effort { least: Effort::Minimal, most: Effort::High }),
             ("openai/gpt-4o", ReasoningControl::None),
+            ("mistral/codestral-latest", ReasoningControl::None),
+            ("xai/grok-4.20", ReasoningControl::Unknown),
             (
                 "anthropic/claude-haiku-4-5",
                 ReasoningControl::Budget { min: 1_024, max: 63_999, can_disable: true },
@@ -365,6 +374,7 @@ mod tests {
         for (name, expected) in table {
             assert_eq!(CATALOG.find(name).unwrap().traits.reasoning, expected, "{name}");
         }
+        assert_eq!(Model::default().traits.reasoning, ReasoningControl::Unknown, "a model nobody knows");
     }
 
     #[test]
@@ -391,6 +401,14 @@ mod tests {
         let table = [
             ("[p.m]\ncan = ['tools']\ncannot = ['tools']", "p/m: `tools` is both in `can` and `cannot`"),
             ("[p.m]\nusd_per_mtok = { input = -1.0, output = 1.0 }", "p/m: `-1` is not a price"),
+            (
+                "[p.m]\ncan = ['reasoning']",
+                "p/m: `reasoning` stands in `cannot` or says how it is controlled",
+            ),
+            (
+                "[p.m]\ncannot = ['reasoning']\nreasoning = { adaptive = true }",
+                "p/m: `reasoning` stands in `cannot` or says how it is controlled",
+            ),
             (
                 "[p.m]\nreasoning = { adaptive = true, budget = [1, 2] }",
                 "p/m: `reasoning` must be one of `effort`, `budget` (rising) and `adaptive`",

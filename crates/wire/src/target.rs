@@ -161,8 +161,11 @@ pub struct Traits {
 /// How a model's reasoning is controlled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReasoningControl {
-    /// It does not reason; the field is left out.
+    /// Nobody knows: what a caller says passes as it came, and where it is translated it is said in the form most
+    /// models of the wire take.
     #[default]
+    Unknown,
+    /// It does not reason; the field is left out.
     None,
     /// By a named effort.
     Effort {

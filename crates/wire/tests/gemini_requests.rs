@@ -443,7 +443,7 @@ fn signatures_return_on_their_part_and_foreign_calls_get_the_stand_in() {
     assert_eq!(signatures(vec![Part::ToolCall(own.clone()), second()], LEVELS), [json!("c2ln"), Value::Null]);
     own.seal = seal("anthropic", "c2ln");
     let adaptive = ReasoningControl::Adaptive { can_disable: false };
-    for control in [LEVELS, adaptive] {
+    for control in [LEVELS, adaptive, ReasoningControl::Unknown] {
         let sent = signatures(vec![text("so"), Part::ToolCall(own.clone()), second()], control);
         assert_eq!(sent, [Value::Null, stand_in.clone(), Value::Null]);
     }
@@ -505,12 +505,28 @@ fn reasoning_becomes_a_budget_or_a_level() {
         (effort(Off), adaptive(true), json!({ "thinkingLevel": "MINIMAL" })),
         (effort(Max), adaptive(true), json!({ "thinkingLevel": "HIGH" })),
         (effort(High), ReasoningControl::None, Value::Null),
+        (effort(High), ReasoningControl::Unknown, json!({ "thinkingLevel": "HIGH" })),
+        (effort(Max), ReasoningControl::Unknown, json!({ "thinkingLevel": "HIGH" })),
+        (effort(Off), ReasoningControl::Unknown, json!({ "thinkingLevel": "LOW" })),
     ];
     for (amount, control, expected) in cases {
         let request =
             ChatRequest { reasoning: Some(Reasoning { amount, visible: false }), ..talk(asked("hi")) };
         let body = render(&request, control).expect("sayable");
         assert_eq!(body["generationConfig"]["thinkingConfig"], expected, "{amount:?} {control:?}");
+    }
+}
+
+#[test]
+fn what_is_said_of_reasoning_reaches_an_unknown_model() {
+    let traits = Traits::default();
+    let target = Target { model: "m", quirks: &Quirks::NONE, traits: &traits, default_max_tokens: 1 };
+    for config in [r#"{"thinkingBudget":0}"#, r#"{"thinkingLevel":"OF_NEXT_YEAR","includeThoughts":true}"#] {
+        let body = format!(
+            r#"{{"contents":[{{"parts":[{{"text":"hi"}}]}}],"generationConfig":{{"thinkingConfig":{config}}}}}"#
+        );
+        let outline = Gemini.outline(inbound(body.as_bytes())).expect("valid");
+        assert_eq!(Gemini.adapt(inbound(body.as_bytes()), &outline, &target).expect("sayable"), body);
     }
 }
 

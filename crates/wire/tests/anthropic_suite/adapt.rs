@@ -113,6 +113,25 @@ fn budgeted_thinking_pauses_in_a_tool_loop_begun_elsewhere() {
     }
 }
 
+/// Of a model nobody knows nothing is known that could be refused.
+#[test]
+fn what_is_said_of_reasoning_reaches_an_unknown_model() {
+    let traits = Traits::default();
+    for said in [
+        r#""thinking":{"type":"enabled","budget_tokens":2048}"#,
+        r#""thinking":{"type":"adaptive","display":"omitted"},"output_config":{"effort":"max"}"#,
+        r#""thinking":{"type":"disabled"}"#,
+        r#""output_config":{"effort":"of next year"},"temperature":1,"top_k":3"#,
+    ] {
+        let body = |model: &str| {
+            format!(
+                r#"{{"model":"{model}","max_tokens":9,{said},"messages":[{{"role":"user","content":"x"}},{{"role":"assistant","content":[{{"type":"tool_use","id":"a","name":"look","input":{{}}}}]}},{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"a"}}]}}]}}"#
+            )
+        };
+        assert_eq!(adapted(&body("m"), &target(&traits)), body("claude-x"));
+    }
+}
+
 #[test]
 fn an_odd_model_name_stays_json() {
     let traits = Traits::default();

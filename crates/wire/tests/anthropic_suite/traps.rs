@@ -375,7 +375,7 @@ fn reasoning_is_said_as_the_model_takes_it() {
         ),
         (ADAPTIVE, effort(Effort::None), off, Value::Null),
         (ADAPTIVE, effort(Effort::Minimal), summarized.clone(), json!("low")),
-        (ADAPTIVE, amount(Amount::Tokens(3_000), true), summarized, json!("medium")),
+        (ADAPTIVE, amount(Amount::Tokens(3_000), true), summarized.clone(), json!("medium")),
         (
             ADAPTIVE,
             amount(Amount::Effort(Effort::XHigh), false),
@@ -384,6 +384,11 @@ fn reasoning_is_said_as_the_model_takes_it() {
         ),
         (ALWAYS_ON, effort(Effort::None), Value::Null, json!("low")),
         (ReasoningControl::None, effort(Effort::High), Value::Null, Value::Null),
+        (ReasoningControl::Unknown, effort(Effort::High), summarized.clone(), json!("high")),
+        (ReasoningControl::Unknown, amount(Amount::Tokens(3_000), true), summarized.clone(), json!("medium")),
+        // Newer models refuse `disabled`, older ones think only when told to: nothing is right for both.
+        (ReasoningControl::Unknown, effort(Effort::None), Value::Null, Value::Null),
+        (ReasoningControl::Unknown, None, Value::Null, Value::Null),
         (by_effort, effort(Effort::Max), Value::Null, json!("high")),
         (by_effort, effort(Effort::None), Value::Null, json!("low")),
         (ADAPTIVE, None, Value::Null, Value::Null),

@@ -92,7 +92,8 @@ fn top_level_members_follow_the_target() {
 
 #[test]
 fn reasoning_follows_the_model() {
-    let (able, picky, dull) = (able(), picky(), Traits::default());
+    let (able, picky, unknown) = (able(), picky(), Traits::default());
+    let dull = Traits { reasoning: ReasoningControl::None, ..Traits::default() };
     let fixed = ReasoningControl::Adaptive { can_disable: false };
     let steady = Traits { reasoning: fixed, ..Traits::default() };
     let torn = Traits { tools_without_reasoning: true, ..able.clone() };
@@ -104,6 +105,13 @@ fn reasoning_follows_the_model() {
         (&steady, r#","reasoning_effort":"none""#, r#","reasoning_effort":"low""#),
         (&dull, r#","reasoning_effort":"low","x":1"#, r#","x":1"#),
         (&dull, r#","reasoning_effort":null"#, r#","reasoning_effort":null"#),
+        (&unknown, r#","reasoning_effort":"low","x":1"#, r#","reasoning_effort":"low","x":1"#),
+        (&unknown, r#","reasoning_effort":"none""#, r#","reasoning_effort":"none""#),
+        (&unknown, r#","reasoning_effort":"max""#, r#","reasoning_effort":"max""#),
+        (&unknown, r#","reasoning_effort":"odd""#, r#","reasoning_effort":"odd""#),
+        (&unknown, r#","reasoning":{"effort":"low"}"#, r#","reasoning":{"effort":"low"}"#),
+        (&unknown, tools, tools),
+        (&unknown, "", ""),
         (&able, r#","reasoning_effort":"minimal""#, r#","reasoning_effort":"low""#),
         (&able, tools, tools),
         (&torn, tools, &format!(r#"{tools},"reasoning_effort":"none""#)),

@@ -40,6 +40,8 @@ pub(super) fn plan(wish: Option<Reasoning>, asked: Option<u64>, target: &Target<
     let disabled = |can_disable: bool| can_disable.then(|| json!({ "type": "disabled" }));
     match target.traits.reasoning {
         ReasoningControl::None => off,
+        // Newer models refuse `disabled`, older ones think only when told to: nothing is right for both.
+        ReasoningControl::Unknown if is_none(wish.amount) => off,
         ReasoningControl::Effort { least, most } => {
             let effort = nearest_effort(effort_of(wish.amount), least, most);
             Plan { effort: Some(effort_word(effort)), ..off }
@@ -59,7 +61,7 @@ pub(super) fn plan(wish: Option<Reasoning>, asked: Option<u64>, target: &Target<
             on: !can_disable,
             ..off
         },
-        ReasoningControl::Adaptive { .. } => {
+        ReasoningControl::Adaptive { .. } | ReasoningControl::Unknown => {
             let display = if wish.visible { "summarized" } else { "omitted" };
             Plan {
                 thinking: Some(json!({ "type": "adaptive", "display": display })),

@@ -21,7 +21,7 @@ const LOGPROBS_MAX: u8 = 20;
 pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Vec<u8>, Unspeakable> {
     check(request, target)?;
     let control = target.traits.reasoning;
-    let stand_in = matches!(control, ReasoningControl::Effort { .. } | ReasoningControl::Adaptive { .. });
+    let stand_in = !matches!(control, ReasoningControl::None | ReasoningControl::Budget { .. });
     let Talk { system, contents } = talk(&request.messages, stand_in)?;
 
     let mut body = Map::new();
@@ -158,15 +158,20 @@ fn thinking(wanted: Reasoning, control: ReasoningControl) -> Option<Value> {
             json!({ "thinkingLevel": level(nearest_effort(effort(wanted.amount), least, most)) })
         }
         // Which levels such a model has is not known: `LOW` to `HIGH` exist everywhere, `MINIMAL` where it can be off.
-        ReasoningControl::Adaptive { can_disable } => {
-            let least = if can_disable { Effort::Minimal } else { Effort::Low };
-            json!({ "thinkingLevel": level(effort(wanted.amount).max(least).min(Effort::High)) })
+        ReasoningControl::Adaptive { can_disable: true } => common_level(wanted.amount, Effort::Minimal),
+        ReasoningControl::Adaptive { can_disable: false } | ReasoningControl::Unknown => {
+            common_level(wanted.amount, Effort::Low)
         }
     };
     if let Some(config) = config.as_object_mut().filter(|_| wanted.visible) {
         config.insert("includeThoughts".to_owned(), json!(true));
     }
     Some(config)
+}
+
+/// The nearest level that every model with levels has, from `least` on.
+fn common_level(amount: Amount, least: Effort) -> Value {
+    json!({ "thinkingLevel": level(effort(amount).max(least).min(Effort::High)) })
 }
 
 /// Tokens per effort as the provider's own OpenAI-compatible endpoint maps them; half of `low` for `minimal`.

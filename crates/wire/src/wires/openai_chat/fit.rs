@@ -49,7 +49,8 @@ pub(super) fn limit(asked: Option<u64>, target: &Target<'_>) -> Option<u64> {
 const BUDGETS: &[(u64, Effort)] =
     &[(4_096, Effort::High), (2_048, Effort::Medium), (1_024, Effort::Low), (1, Effort::Minimal)];
 
-/// The effort to send, nearest to what was asked for; `None` when nothing was asked or the model takes none.
+/// The effort to send, nearest to what was asked for; `None` when nothing was asked or the model takes none. Of a
+/// model nobody knows, the very effort that was asked for.
 /// `functions` are offered, which some models refuse while they reason.
 pub(super) fn effort(asked: Option<Amount>, functions: bool, traits: &Traits) -> Option<Effort> {
     if functions && traits.tools_without_reasoning {
@@ -63,6 +64,7 @@ pub(super) fn effort(asked: Option<Amount>, functions: bool, traits: &Traits) ->
     };
     match traits.reasoning {
         ReasoningControl::None => None,
+        ReasoningControl::Unknown => Some(wanted),
         ReasoningControl::Effort { least, most } => Some(nearest_effort(wanted, least, most)),
         ReasoningControl::Budget { can_disable, .. } | ReasoningControl::Adaptive { can_disable } => {
             Some(if wanted == Effort::None && !can_disable { Effort::Low } else { wanted })

@@ -22,12 +22,15 @@ use bytes::Bytes;
 /// ```
 ///
 /// Decoders are shown events with data only: silence, stray bytes and events whose data is blank are dealt with here.
-/// `Failed` is final: nothing more is produced, and [`Driver::finish`] never says that the answer is complete.
+/// `Failed` is final: nothing more is produced, and [`Driver::finish`] never says that the answer is complete. The tokens
+/// counted until then are told beside the fault, as the last [`Event::Usage`]: they were spent.
 pub struct Driver {
     framer: Framer,
     decoder: Box<dyn Decoder>,
     laws: Laws,
     state: State,
+    /// Output tokens told last; `None` until the start was told.
+    told: Option<u64>,
     /// Frames passed on without being understood.
     unknown: u64,
 }
@@ -79,7 +82,14 @@ impl Driver {
     /// A driver for one answer.
     #[must_use]
     pub fn new(decoder: Box<dyn Decoder>) -> Self {
-        Self { framer: Framer::default(), decoder, laws: Laws::default(), state: State::Open, unknown: 0 }
+        Self {
+            framer: Framer::default(),
+            decoder,
+            laws: Laws::default(),
+            state: State::Open,
+            told: None,
+            unknown: 0,
+        }
     }
 
     /// Adds the next bytes from the provider. Take every piece with [`Driver::next`] before the next push or
@@ -92,7 +102,7 @@ impl Driver {
     /// has failed.
     ///
     /// # Errors
-    /// [`StreamFault`], once; no event of the faulty frame is appended.
+    /// [`StreamFault`], once; no event of the faulty frame is appended, only tokens counted before it and not yet told.
     pub fn next(&mut self, events: &mut Vec<Event>) -> Option<Result<Piece, StreamFault>> {
         loop {
             let frame = match self.state {
@@ -103,7 +113,10 @@ impl Driver {
             match read {
                 Ok(None) => {}
                 Ok(Some(piece)) => return Some(Ok(piece)),
-                Err(fault) => return Some(Err(self.fail(fault))),
+                Err(fault) => {
+                    self.fail(Vec::new(), events);
+                    return Some(Err(fault));
+                }
             }
         }
     }
@@ -113,19 +126,28 @@ impl Driver {
     ///
     /// # Errors
     /// [`StreamFault::Truncated`] when the answer was not complete (also after any earlier fault), or what the last
-    /// frame reported.
+    /// frame reported. Only tokens counted and not yet told are appended then.
     pub fn finish(&mut self, events: &mut Vec<Event>) -> Result<Option<Piece>, StreamFault> {
-        let before = events.len();
-        let outcome = self.close(events);
-        match outcome {
+        let (before, told) = (events.len(), self.told);
+        match self.close(events) {
             Ok(piece) => {
                 self.state = State::Complete;
                 Ok(piece)
             }
             Err(fault) => {
-                events.truncate(before);
-                Err(self.fail(fault))
+                self.told = told;
+                let held = events.split_off(before);
+                self.fail(held, events);
+                Err(fault)
             }
+        }
+    }
+
+    /// Nothing more will come, because the transport broke or nobody waits any longer: appends tokens counted and not
+    /// yet told. An answer that has said its end stays complete.
+    pub fn cut(&mut self, events: &mut Vec<Event>) {
+        if self.state == State::Open {
+            self.fail(Vec::new(), events);
         }
     }
 
@@ -147,6 +169,8 @@ impl Driver {
         };
         if self.state == State::Open {
             let from = events.len();
+            // Unless the answer proves to be complete; the decoder has nothing more to say in either case.
+            self.state = State::Failed;
             if !self.decoder.end(events) {
                 return Err(StreamFault::Truncated);
             }
@@ -194,6 +218,7 @@ impl Driver {
             Decoded::Failed(error) => return Err(StreamFault::Failed(error)),
         };
         self.obey(events, from)?;
+        self.told = self.laws.output();
         Ok(unknown)
     }
 
@@ -208,9 +233,19 @@ impl Driver {
         Ok(())
     }
 
-    fn fail(&mut self, fault: StreamFault) -> StreamFault {
-        self.state = State::Failed;
-        fault
+    /// Nothing more is believed. Of `held` and of what the decoder holds back, tokens are told.
+    fn fail(&mut self, mut held: Vec<Event>, events: &mut Vec<Event>) {
+        if self.state != State::Failed {
+            self.decoder.end(&mut held);
+            self.state = State::Failed;
+        }
+        for event in held {
+            let Event::Usage(usage) = event else { continue };
+            if self.told.is_some_and(|told| told <= usage.output) {
+                self.told = Some(usage.output);
+                events.push(event);
+            }
+        }
     }
 }
 

@@ -75,6 +75,11 @@ impl Laws {
         Ok(())
     }
 
+    /// Output tokens told last, 0 until any were; `None` before the start.
+    pub(crate) fn output(&self) -> Option<u64> {
+        (self.state != State::Before).then_some(self.output)
+    }
+
     /// The stream has ended as it should.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -201,6 +201,65 @@ fn streams_that_are_cut() {
     check("data: start needs-end\n\ndata:", "start (data: start needs-end) Truncated");
 }
 
+/// Tokens that were counted were spent, however the stream ends; nothing else of what was held back is told.
+#[test]
+fn tokens_of_a_broken_stream_are_told() {
+    check(
+        "data: start needs-end hold:fin0 hold:use9 hold:end +0\n\n",
+        "start +0 (data: start needs-end hold:fin0 hold:use9 hold:end +0) use9 Truncated",
+    );
+    // Not those of a frame that cannot be trusted.
+    check(
+        "data: start use3 hold:use9\n\ndata: use20 corrupt\n\n",
+        "start use3 (data: start use3 hold:use9) use9 Corrupt(\"scripted\") Truncated",
+    );
+    check("data: start hold:use9\n\ndata: +0 use20 corrupt", "start (data: start hold:use9) use9 Truncated");
+    check(
+        "data: start hold:use9\n\ndata: +0 failed",
+        "start (data: start hold:use9) use9 Failed scripted failure",
+    );
+    check(
+        "data: start hold:use9\n\n{\n \"error\": \"x\"\n}\n",
+        "start (data: start hold:use9) use9 Failed x",
+    );
+    // A last frame without its end counts like any other, its words are lost.
+    check("data: start needs-end\n\ndata: +0 use7", "start (data: start needs-end) use7 Truncated");
+    // The laws hold for them too.
+    check(
+        "data: start use5 needs-end hold:use4 hold:use6\n\n",
+        "start use5 (data: start use5 needs-end hold:use4 hold:use6) use6 Truncated",
+    );
+    check("data: needs-end hold:use4\n\n", "(data: needs-end hold:use4) Truncated");
+    check(
+        "data: start +0 hold:use4 end\n\n",
+        "Corrupt(\"an end before every choice is finished\") Truncated",
+    );
+}
+
+#[test]
+fn a_stream_may_be_given_up() {
+    for (stream, told) in [
+        ("data: start hold:use9 hold:fin0 +0\n\ndata: +0", "start +0 use9"),
+        ("data: start use3\n\n", "start use3"),
+        ("data: start hold:use9 end\n\n", "start end"),
+        ("data: hold:use9\n\n", ""),
+        ("data: start\n\ndata: hold:use9 corrupt\n\n", "start use9"),
+        ("data: start hold:use9 corrupt\n\n", ""),
+    ] {
+        let mut driver = Driver::new(Box::new(Scripted::default()));
+        let mut events = Vec::new();
+        driver.push(Bytes::from(stream));
+        while driver.next(&mut events).is_some() {}
+        driver.cut(&mut events);
+        driver.cut(&mut events);
+        assert!(driver.next(&mut events).is_none(), "{stream:?}");
+        let told_so = events.iter().map(word).collect::<Vec<_>>().join(" ");
+        assert_eq!(told_so, told, "{stream:?}");
+        let complete = stream.contains(" end");
+        assert_eq!(driver.finish(&mut events).is_ok(), complete, "{stream:?}");
+    }
+}
+
 #[test]
 fn bytes_that_are_no_events() {
     check(r#"{"error":{"message":"overloaded"}}"#, "Failed overloaded");

@@ -161,7 +161,9 @@ fn only_message_stop_ends_a_stream() {
     let (events, _, complete) = decode(&stream(&[start(), text_block(), reason("end_turn")]));
     assert!(!complete && matches!(events.last(), Some(Event::Usage(Usage { output: 5, .. }))));
     let (events, _, complete) = decode(&stream(&[start(), text_block()]));
-    assert!(!complete && matches!(events[..], [Event::Start { .. }]));
+    // What the prompt cost is known from the start.
+    let spent = Usage { input: 1, output: 1, ..Usage::default() };
+    assert!(!complete && matches!(events[..], [Event::Start { .. }, Event::Usage(usage)] if usage == spent));
     let mut longer = whole.clone();
     longer.extend(stream(&[json!({"type":"ping"}), text_block()]));
     assert_eq!(decode(&longer).0, decode(&whole).0);

@@ -169,9 +169,8 @@ impl Decoder for Stream {
     }
 
     fn end(&mut self, out: &mut Vec<Event>) -> bool {
-        if self.phase == Phase::Finished {
-            self.report(out);
-        }
+        // What was counted before a cut was spent too, the prompt at least.
+        self.report(out);
         self.phase == Phase::Ended
     }
 }

@@ -73,6 +73,14 @@ pub enum Part {
     Refusal(String),
 }
 
+impl Part {
+    /// A picture, sound or document.
+    #[must_use]
+    pub fn is_media(&self) -> bool {
+        matches!(self, Self::Image(_) | Self::Audio(_) | Self::File(_))
+    }
+}
+
 /// Binary content of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {

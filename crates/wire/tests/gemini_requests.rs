@@ -149,7 +149,7 @@ fn everything() -> ChatRequest {
                 tool("g", Some(json!({ "type": "object", "properties": {} }))),
             ],
             choice: Some(ToolChoice::Named("f".into())),
-            parallel: Some(false),
+            parallel: Some(true),
         },
         output: Output { max_tokens: Some(100), choices: Some(2), format: Format::Text, logprobs: Some(2) },
         sampling: Sampling {
@@ -528,6 +528,25 @@ fn what_is_said_of_reasoning_reaches_an_unknown_model() {
         let outline = Gemini.outline(inbound(body.as_bytes())).expect("valid");
         assert_eq!(Gemini.adapt(inbound(body.as_bytes()), &outline, &target).expect("sayable"), body);
     }
+}
+
+#[test]
+fn one_call_at_a_time_cannot_be_said() {
+    let refused = Err(Unspeakable { what: "one call at a time" });
+    let ask = |choice, parallel, offered: &[Tool]| {
+        let tools = ToolUse { tools: offered.to_vec(), choice, parallel };
+        render(&ChatRequest { tools, ..talk(asked("hi")) }, LEVELS)
+    };
+    let offered = [tool("f", None)];
+    for choice in
+        [None, Some(ToolChoice::Auto), Some(ToolChoice::Required), Some(ToolChoice::Named("f".into()))]
+    {
+        assert_eq!(ask(choice.clone(), Some(false), &offered), refused, "{choice:?}");
+        assert!(ask(choice, Some(true), &offered).is_ok());
+    }
+    // Where nothing can be called there is nothing to keep apart.
+    assert!(ask(Some(ToolChoice::None), Some(false), &offered).is_ok());
+    assert!(ask(None, Some(false), &[]).is_ok());
 }
 
 #[test]

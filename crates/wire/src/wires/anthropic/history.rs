@@ -45,7 +45,7 @@ impl History {
         let mut reader = Reader::default();
         for message in messages {
             match message.role {
-                Role::System => reader.system(message),
+                Role::System => reader.system(message)?,
                 Role::User | Role::Tool => reader.user(message)?,
                 Role::Assistant => reader.assistant(message)?,
             }
@@ -129,9 +129,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn system(&mut self, message: &'a Message) {
+    fn system(&mut self, message: &'a Message) -> Result<(), Unspeakable> {
+        if message.parts.iter().any(Part::is_media) {
+            return Err(Unspeakable { what: "media in system instructions" });
+        }
         let texts = message.parts.iter().filter_map(said);
         self.system.extend(texts.map(str::to_owned));
+        Ok(())
     }
 
     fn user(&mut self, message: &'a Message) -> Result<(), Unspeakable> {

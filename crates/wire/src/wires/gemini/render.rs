@@ -41,11 +41,13 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Vec<u8>
 fn check(request: &ChatRequest, target: &Target<'_>) -> Result<(), Unspeakable> {
     // Models steered by a budget (2.5 and before) answer 400 to both in one request.
     let budget = matches!(target.traits.reasoning, ReasoningControl::Budget { .. });
+    let ToolUse { tools, choice, parallel } = &request.tools;
+    let may_call = !tools.is_empty() && *choice != Some(ToolChoice::None);
     let what = match &request.output.format {
-        Format::JsonSchema(_) if budget && !request.tools.tools.is_empty() => {
-            "tools together with a JSON schema"
-        }
-        Format::JsonObject if budget && !request.tools.tools.is_empty() => "tools together with JSON output",
+        // The wire has no switch for it, and a caller who asked cannot take a second call.
+        _ if may_call && *parallel == Some(false) => "one call at a time",
+        Format::JsonSchema(_) if budget && !tools.is_empty() => "tools together with a JSON schema",
+        Format::JsonObject if budget && !tools.is_empty() => "tools together with JSON output",
         _ if begins_answer(request) && target.traits.prefill == Some(false) => {
             "an answer the caller has begun"
         }

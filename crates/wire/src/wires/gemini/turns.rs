@@ -25,8 +25,8 @@ pub(super) struct Talk {
 /// by others get the documented stand-in.
 ///
 /// # Errors
-/// [`Unspeakable`] for media no provider of this wire fetches, and for a conversation that opens with a call or
-/// says nothing.
+/// [`Unspeakable`] for media no provider of this wire fetches or in instructions, and for a conversation that opens
+/// with a call or says nothing.
 pub(super) fn talk(messages: &[Message], stand_in: bool) -> Result<Talk, Unspeakable> {
     let mut draft = Draft::default();
     for message in messages {
@@ -91,6 +91,9 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn message(&mut self, message: &'a Message) -> Result<(), Unspeakable> {
         match message.role {
+            Role::System if message.parts.iter().any(Part::is_media) => {
+                return Err(Unspeakable { what: "media in system instructions" });
+            }
             Role::System => self.system.extend(shown_all(&message.parts)?),
             Role::User => {
                 self.answer()?;

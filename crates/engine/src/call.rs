@@ -1,5 +1,6 @@
 //! A request on its way through the engine.
 
+use serde::Serialize;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -33,12 +34,41 @@ pub struct Errand {
     pub caller: Arc<Caller>,
     /// End user as the caller named them.
     pub user: Option<String>,
+    /// Agent or program that asks, as the caller named it; for the log.
+    pub agent: Option<String>,
+    /// How urgent the caller says it is; for the log.
+    pub priority: Option<Priority>,
     /// Dialect of the caller, for the log.
     pub dialect: &'static str,
     /// When the request began.
     pub started: Time,
     /// The caller's own deadline, counted from `started`; the route's applies where it is sooner.
     pub deadline: Option<Duration>,
+}
+
+/// How urgent a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Somebody waits for the answer.
+    Interactive,
+    /// Neither of the others.
+    Default,
+    /// Nobody waits; it may take long.
+    Batch,
+}
+
+impl Priority {
+    /// The priority called `word`: `interactive`, `default` or `batch`.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "interactive" => Some(Self::Interactive),
+            "default" => Some(Self::Default),
+            "batch" => Some(Self::Batch),
+            _ => None,
+        }
+    }
 }
 
 /// What is asked, and in whose words.

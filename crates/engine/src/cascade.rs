@@ -249,6 +249,8 @@ impl Cascade {
             id: request_id(&mut world.random()).into(),
             caller: Arc::new(Caller { name: "library".into(), routes: None }),
             user: request.user.clone(),
+            agent: None,
+            priority: None,
             dialect: "library",
             started: world.now(),
             deadline: None,

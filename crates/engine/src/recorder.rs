@@ -10,7 +10,8 @@ use unfail_wire::event::Event;
 
 use crate::call::Errand;
 use crate::failure::{Failure, Trail};
-use crate::observe::{About, Attempts, Log, Outcome, Path, Record, Timing, Tokens};
+pub(crate) use crate::observe::millis;
+use crate::observe::{About, Aside, Attempts, Log, Outcome, Path, Record, Timing, Tokens};
 use crate::world::World;
 
 /// Watches one request.
@@ -37,28 +38,7 @@ struct Draft {
 
 /// Tells of a request that was turned away before any target was considered.
 pub(crate) fn rejected(log: &Log, world: World, errand: &Errand, why: &'static str) {
-    let latency = world.now().since(errand.started);
-    log.tell(Box::new(Record {
-        at_ms: world.wall().millis(),
-        about: about(errand, "".into()),
-        path: Path::default(),
-        outcome: Outcome::Rejected,
-        error_class: Some(why),
-        timing: Timing { latency_ms: millis(latency), first_token_ms: None },
-        tokens: None,
-        cost_usd: None,
-    }));
-}
-
-fn about(errand: &Errand, route: Arc<str>) -> About {
-    About {
-        id: errand.id.clone(),
-        caller: errand.caller.name.clone(),
-        user: errand.user.clone(),
-        route,
-        dialect: errand.dialect,
-        stream: false,
-    }
+    log.aside(world, errand, Aside::Rejected(why));
 }
 
 /// Who answered, and at what price.
@@ -76,7 +56,7 @@ impl Recorder {
         route: Arc<str>,
         primary: Option<Arc<str>>,
     ) -> Self {
-        let about = about(errand, route);
+        let about = About::of(errand, route);
         let draft = Draft {
             about,
             primary,
@@ -183,9 +163,4 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.tell(Outcome::Cancelled, Some(Class::Cancelled));
     }
-}
-
-/// Milliseconds with microseconds behind the point.
-pub(crate) fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use std::time::Duration;
+use unfail_engine::call::Priority;
 use unfail_wire::problem::ProblemKind;
 
 use crate::reply::Reject;
@@ -21,6 +22,8 @@ const HEADER_BYTES_MAX: usize = 32 << 10;
 const DISCARD_BYTES_MAX: u64 = 256 << 20;
 /// … and for so long.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
+/// Bytes of a name in a header.
+const NAME_BYTES_MAX: usize = 128;
 
 /// Headers of unfail's own, as a caller sends them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +32,10 @@ pub(crate) struct Wishes {
     pub(crate) route: Option<String>,
     /// `x-unfail-user`.
     pub(crate) user: Option<String>,
+    /// `x-unfail-agent`.
+    pub(crate) agent: Option<String>,
+    /// `x-unfail-priority`.
+    pub(crate) priority: Option<Priority>,
     /// `x-unfail-deadline-ms`.
     pub(crate) deadline: Option<Duration>,
 }
@@ -51,7 +58,13 @@ pub(crate) fn wishes(headers: &HeaderMap) -> Result<Wishes, Reject> {
         None => None,
         Some(value) => Some(deadline(&value)?),
     };
-    Ok(Wishes { route: text(headers, "x-unfail-route")?, user: text(headers, "x-unfail-user")?, deadline })
+    Ok(Wishes {
+        route: text(headers, "x-unfail-route")?,
+        user: name(headers, "x-unfail-user")?,
+        agent: name(headers, "x-unfail-agent")?,
+        priority: priority(headers)?,
+        deadline,
+    })
 }
 
 /// Headers whose promise this version cannot keep: refused, because ignoring them would break it silently.
@@ -77,6 +90,26 @@ fn deadline(value: &str) -> Result<Duration, Reject> {
             Err(Reject::new(ProblemKind::Invalid, message).param("x-unfail-deadline-ms"))
         }
     }
+}
+
+fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Reject> {
+    let header = "x-unfail-priority";
+    let Some(word) = text(headers, header)? else { return Ok(None) };
+    let priority = Priority::named(&word).ok_or_else(|| {
+        let message = format!("`{header}` must be `interactive`, `default` or `batch`");
+        Reject::new(ProblemKind::Invalid, message).param(header)
+    })?;
+    Ok(Some(priority))
+}
+
+/// A name for the log; an empty one is none.
+fn name(headers: &HeaderMap, header: &'static str) -> Result<Option<String>, Reject> {
+    let name = text(headers, header)?.filter(|name| !name.is_empty());
+    if name.as_ref().is_some_and(|name| name.len() > NAME_BYTES_MAX) {
+        let message = format!("`{header}` must be at most {NAME_BYTES_MAX} bytes");
+        return Err(Reject::new(ProblemKind::Invalid, message).param(header));
+    }
+    Ok(name)
 }
 
 fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Reject> {
@@ -230,6 +263,21 @@ mod tests {
         assert_eq!(read.deadline, Some(Duration::from_millis(1500)));
         for wrong in ["", "0", "-1", "1.5", "soon", "99999999999999999999999"] {
             assert!(wishes(&headers(&[("x-unfail-deadline-ms", wrong)])).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn names_are_short_plain_text() {
+        for header in ["x-unfail-user", "x-unfail-agent"] {
+            let (most, more) = ("a".repeat(NAME_BYTES_MAX), "a".repeat(NAME_BYTES_MAX + 1));
+            for (value, taken) in
+                [("ada 7", true), (&most, true), (&more, false), ("Zo\u{eb}", false), ("a\tb", true)]
+            {
+                let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                let read = wishes(&HeaderMap::from_iter([(header.parse().unwrap(), value.clone())]));
+                assert_eq!(read.is_ok(), taken, "{header}: {value:?}");
+            }
+            assert_eq!(wishes(&headers(&[(header, "")])).unwrap(), Wishes::default());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::time::Duration;
 use unfail_engine::failure::{Failure, FailureKind};
@@ -24,13 +24,14 @@ pub(crate) struct Reject {
     message: String,
     param: Option<String>,
     code: Option<&'static str>,
-    status: Option<StatusCode>,
+    /// Methods the path takes, when the one that was used is none of them.
+    allow: Option<&'static str>,
     close: bool,
 }
 
 impl Reject {
     pub(crate) fn new(kind: ProblemKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), param: None, code: None, status: None, close: false }
+        Self { kind, message: message.into(), param: None, code: None, allow: None, close: false }
     }
 
     pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
@@ -48,9 +49,9 @@ impl Reject {
         self.kind.name()
     }
 
-    /// The path exists, the method does not.
-    pub(crate) fn method_not_allowed(mut self) -> Self {
-        self.status = Some(StatusCode::METHOD_NOT_ALLOWED);
+    /// The path exists and takes these methods only.
+    pub(crate) fn method_not_allowed(mut self, allow: &'static str) -> Self {
+        self.allow = Some(allow);
         self.code("method_not_allowed")
     }
 
@@ -71,7 +72,7 @@ impl From<unfail_wire::format::Invalid> for Reject {
     }
 }
 
-/// Makes error responses for one request.
+/// Makes the responses for one request that no target gave.
 #[derive(Debug)]
 pub(crate) struct Replier {
     dialect: &'static dyn Dialect,
@@ -103,7 +104,7 @@ impl Replier {
 
     /// Turns a request away.
     pub(crate) fn reject(&self, reject: Reject) -> Response {
-        let status = reject.status.unwrap_or_else(|| status_of(reject.kind));
+        let status = reject.allow.map_or_else(|| status_of(reject.kind), |_| StatusCode::METHOD_NOT_ALLOWED);
         let problem = Problem {
             kind: reject.kind,
             status: status.as_u16(),
@@ -115,9 +116,13 @@ impl Replier {
             trail: None,
         };
         let mut response = self.respond(status, &problem);
-        response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        let headers = response.headers_mut();
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        if let Some(allow) = reject.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
         if reject.close {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -164,7 +169,12 @@ impl Replier {
     }
 
     fn respond(&self, status: StatusCode, problem: &Problem) -> Response {
-        let mut response = Response::new(Body::from(self.dialect.render_problem(problem)));
+        self.json(status, self.dialect.render_problem(problem))
+    }
+
+    /// A JSON body that no target gave.
+    pub(crate) fn json(&self, status: StatusCode, body: impl Into<Body>) -> Response {
+        let mut response = Response::new(body.into());
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use unfail_engine::Engine;
 use unfail_engine::identify::Caller;
+use unfail_engine::observe::Log;
 use unfail_engine::route::Name;
 
 /// Whether callers see which target answered.
@@ -20,6 +21,8 @@ pub enum Mode {
 pub struct Server {
     /// Answers requests.
     pub engine: Arc<Engine>,
+    /// Told of requests for which no target is considered; the engine tells of all others.
+    pub log: Log,
     /// What callers see.
     pub mode: Mode,
     /// Largest request body, in bytes.
@@ -34,6 +37,7 @@ impl Server {
     pub fn sibling(&self) -> Self {
         Self {
             engine: Arc::new(self.engine.sibling()),
+            log: self.log.clone(),
             mode: self.mode,
             max_body: self.max_body,
             body_timeout: self.body_timeout,

@@ -1,7 +1,10 @@
 //! What is told about requests after the fact. Never read back, never waited for.
 
+mod aside;
 mod log;
 mod record;
 
+pub use aside::Aside;
 pub use log::{Log, LogGuard};
+pub(crate) use record::millis;
 pub use record::{About, Attempts, Outcome, Path, Record, Timing, Tokens};

@@ -2,7 +2,9 @@
 
 use serde::{Serialize, Serializer};
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::call::{Errand, Priority};
 use crate::trail::Trail;
 
 /// One request, told once, when it is over.
@@ -41,12 +43,34 @@ pub struct About {
     /// End user as the caller named them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Route that served it.
+    /// Agent or program that asks, as the caller named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// How urgent the caller said it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Route that served it; empty when no target was considered.
     pub route: Arc<str>,
     /// Dialect of the caller.
     pub dialect: &'static str,
     /// The answer was streamed.
     pub stream: bool,
+}
+
+impl About {
+    /// What an errand says, before anything came of it.
+    pub(crate) fn of(errand: &Errand, route: Arc<str>) -> Self {
+        Self {
+            id: errand.id.clone(),
+            caller: errand.caller.name.clone(),
+            user: errand.user.clone(),
+            agent: errand.agent.clone(),
+            priority: errand.priority,
+            route,
+            dialect: errand.dialect,
+            stream: false,
+        }
+    }
 }
 
 /// How an answer was found.
@@ -102,6 +126,11 @@ pub struct Timing {
     /// To the first content, when there was any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<f64>,
+}
+
+/// Milliseconds with microseconds behind the point.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Tokens of one call.

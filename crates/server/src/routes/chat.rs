@@ -1,61 +1,30 @@
 //! Chat in every dialect: one path from request to answer, whatever the caller speaks.
 
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::Request;
 use axum::response::Response;
-use http::Request;
-use std::sync::Arc;
 use unfail_engine::Call;
 use unfail_engine::call::{Ask, Errand};
 use unfail_engine::identify::Caller;
+use unfail_engine::observe::Aside;
 use unfail_engine::route::Unroutable;
 use unfail_wire::Dialect;
 use unfail_wire::format::Inbound;
 use unfail_wire::problem::ProblemKind;
-use unfail_wire::wires::openai_chat::OpenAiChat;
-use unfail_wire::wires::plain::{PlainChat, PlainRun};
 
 use crate::ask;
+use crate::desk::errand;
 use crate::relay::{self, Form};
 use crate::reply::{Reject, Replier};
 use crate::state::{Mode, Server};
 
-/// `/v1/chat/completions`.
-pub(crate) const OPENAI_CHAT: &dyn Dialect = &OpenAiChat;
-/// `/chat`.
-pub(crate) const PLAIN_CHAT: &dyn Dialect = &PlainChat;
-/// `/run`.
-pub(crate) const PLAIN_RUN: &dyn Dialect = &PlainRun;
-
-/// OpenAI Chat Completions.
-pub(crate) async fn openai_chat(State(server): State<Arc<Server>>, request: Request<Body>) -> Response {
-    handle(&server, OPENAI_CHAT, request).await
-}
-
-/// Plain chat.
-pub(crate) async fn plain_chat(State(server): State<Arc<Server>>, request: Request<Body>) -> Response {
-    handle(&server, PLAIN_CHAT, request).await
-}
-
-/// Plain chat by service name.
-pub(crate) async fn plain_run(State(server): State<Arc<Server>>, request: Request<Body>) -> Response {
-    handle(&server, PLAIN_RUN, request).await
-}
-
-async fn handle(server: &Server, dialect: &'static dyn Dialect, request: Request<Body>) -> Response {
+/// Answers a question in a dialect.
+pub(crate) async fn answer(server: &Server, dialect: &'static dyn Dialect, request: Request) -> Response {
     let replier = Replier::new(server, dialect);
-    let mut errand = Errand {
-        id: replier.id().into(),
-        caller: Caller::unknown(),
-        user: None,
-        dialect: dialect.name(),
-        started: server.engine.world().now(),
-        deadline: None,
-    };
+    let mut errand = errand(server, &replier);
     match serve(server, dialect, &mut errand, request).await {
         Ok((form, answer)) => relay::respond(replier, &form, answer),
         Err(Turned::Away(reject)) => {
-            server.engine.rejected(&errand, reject.why());
+            server.log.aside(server.engine.world(), &errand, Aside::Rejected(reject.why()));
             replier.reject(reject)
         }
         Err(Turned::Failed(failure)) => replier.failure(&failure),
@@ -84,12 +53,14 @@ async fn serve(
     server: &Server,
     dialect: &'static dyn Dialect,
     errand: &mut Errand,
-    request: Request<Body>,
+    request: Request,
 ) -> Result<(Form, unfail_engine::Answer), Turned> {
     let (parts, body) = request.into_parts();
     let wishes = ask::wishes(&parts.headers)?;
     errand.deadline = wishes.deadline;
     errand.user = wishes.user;
+    errand.agent = wishes.agent;
+    errand.priority = wishes.priority;
     errand.caller = server.engine.identify(ask::key(&parts.headers)).ok_or_else(|| {
         let message = "the key is missing or unknown; send it as `Authorization: Bearer KEY`";
         Reject::new(ProblemKind::Authentication, message).code("invalid_api_key")

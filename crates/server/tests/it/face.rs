@@ -276,10 +276,50 @@ async fn models_are_listed() {
     assert_eq!(list["data"], json!(expected));
     for name in ["main", "alder/alder-large", "alder%2Falder-large"] {
         let one = stage.get(&format!("/v1/models/{name}"), &key).await;
+        assert!(one.header("x-unfail-request-id").starts_with("req_"), "{name}");
         assert_eq!(one.json()["id"], name.replace("%2F", "/"), "{name}");
     }
-    let none = stage.get("/v1/models/nothing", &key).await;
-    assert_eq!((none.status.as_u16(), none.json()["error"]["code"].as_str()), (404, Some("model_not_found")));
+    for name in ["nothing", "%FF"] {
+        let none = stage.get(&format!("/v1/models/{name}"), &key).await;
+        let error = &none.json()["error"];
+        assert_eq!((none.status.as_u16(), error["code"].as_str()), (404, Some("model_not_found")), "{name}");
+        assert_eq!(error["unfail"]["request_id"], none.header("x-unfail-request-id"), "{name}");
+    }
+}
+
+/// What a header of ours cannot mean is refused by name; what it means is told to the log alone.
+#[tokio::test]
+async fn names_and_priorities_in_headers() {
+    let stage = Plot::pair((Speaks::OpenAiChat, Speaks::OpenAiChat), always("answer")).open().await;
+    let (most, more) = ("a".repeat(128), "a".repeat(129));
+    for way in Way::ALL {
+        for (name, value, taken) in [
+            ("x-unfail-agent", "planner", true),
+            ("x-unfail-agent", most.as_str(), true),
+            ("x-unfail-agent", more.as_str(), false),
+            ("x-unfail-agent", "", true),
+            ("x-unfail-user", most.as_str(), true),
+            ("x-unfail-user", more.as_str(), false),
+            ("x-unfail-priority", "interactive", true),
+            ("x-unfail-priority", "default", true),
+            ("x-unfail-priority", "batch", true),
+            ("x-unfail-priority", "urgent", false),
+            ("x-unfail-priority", "Batch", false),
+            ("x-unfail-priority", "", false),
+            ("idempotency-key", "k-1", true),
+        ] {
+            let told = stage.send(way, &[(name, value)], &way.body("main", "hello", false)).await;
+            let case = format!("{name}: {value:?} for {way:?}: {told:?}");
+            assert_eq!(told.is_complete(), taken, "{case}");
+            if !taken {
+                assert!(told.is_error(400), "{case}");
+                assert!(told.error.as_ref().unwrap()["message"].as_str().unwrap().contains(name), "{case}");
+            }
+        }
+    }
+    let calls = stage.providers[0].calls();
+    let ours = |name: &str| name.starts_with("x-unfail") || name == "idempotency-key";
+    assert!(!calls.iter().flat_map(|call| call.headers.iter()).any(|(name, _)| ours(name.as_ref())));
 }
 
 #[tokio::test]
@@ -288,6 +328,8 @@ async fn health_needs_no_key() {
     for (path, status) in [("/healthz", "ok"), ("/readyz", "ready")] {
         let told = stage.get(path, &[]).await;
         assert_eq!((told.status.as_u16(), told.json()["status"].as_str()), (200, Some(status)), "{path}");
+        assert!(told.header("x-unfail-request-id").starts_with("req_"), "{path}");
+        assert_eq!(told.header("content-type"), "application/json", "{path}");
     }
     assert_eq!(stage.calls(), [0, 0]);
 }

@@ -366,8 +366,34 @@ async fn paths_and_methods_that_are_none() {
         let bytes = format!("{line} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{{}}");
         let (response, _) = sends(&stage, bytes.as_bytes()).await;
         assert!(is_refusal(way, &response, expected), "{line}: {response}");
+        assert!(response.contains("x-unfail-request-id: req_"), "{line}: {response}");
+        let (_, path) = line.split_once(' ').unwrap();
+        let takes =
+            if ["/v1/chat/completions", "/chat", "/run"].contains(&path) { "POST" } else { "GET, HEAD" };
+        let allow = response.lines().find_map(|line| line.strip_prefix("allow: "));
+        assert_eq!(allow, (expected == 405).then_some(takes), "{line}: {response}");
+        assert!(
+            expected != 405 || response.contains(&format!("{path} takes {takes}, not ")),
+            "{line}: {response}"
+        );
     }
     assert!(stage.still_answers().await);
+}
+
+/// A method that only asks for the head is taken where the body may be read.
+#[tokio::test]
+async fn heads_are_told_without_bodies() {
+    let stage = stage().await;
+    for path in ["/healthz", "/readyz", "/v1/models", "/v1/models/main"] {
+        let bytes = format!("HEAD {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let mut caller = Raw::connect(stage.address).await.unwrap();
+        caller.send(bytes.as_bytes()).await.unwrap();
+        let (response, _) = caller.read_all(SILENCE).await.unwrap();
+        let response = String::from_utf8_lossy(&response);
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        assert_eq!((status(head), body), (200, ""), "{path}: {response}");
+        assert!(head.contains("x-unfail-request-id: req_"), "{path}: {response}");
+    }
 }
 
 #[tokio::test]

@@ -153,3 +153,68 @@ async fn what_is_turned_away_is_one_line() {
         assert_eq!(line["path"]["calls"], 0, "{line}");
     }
 }
+
+/// What no target is considered for is one line too; probes of health are none.
+#[tokio::test]
+async fn what_needs_no_target_is_one_line() {
+    let kept = Kept::default();
+    let stage = plot("answer", &kept).open().await;
+    let good = ("authorization", "Bearer uf-secret-of-web");
+    let bad = ("authorization", "Bearer uf-secret-of-nobody");
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(stage.get(path, &[good]).await.status, 200);
+    }
+    for (count, (path, header, caller, why)) in [
+        ("/v1/models", good, "web", None),
+        ("/v1/models/main", good, "web", None),
+        ("/v1/models", bad, "unknown", Some("authentication")),
+        ("/v1/models/nothing", good, "web", Some("not_found")),
+        ("/v1/nothing", good, "web", Some("not_found")),
+        ("/nothing", bad, "unknown", Some("not_found")),
+        ("/chat", good, "web", Some("invalid")),
+        ("/run", bad, "unknown", Some("invalid")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let told = stage.get(path, &[header]).await;
+        let line = lines(&kept, count + 1).await.pop().unwrap();
+        assert_eq!(line["request"]["id"], told.header("x-unfail-request-id"), "{path}: {line}");
+        let outcome = if why.is_some() { "rejected" } else { "answered" };
+        assert_eq!(
+            (line["outcome"].as_str(), line["error_class"].as_str()),
+            (Some(outcome), why),
+            "{path}: {line}"
+        );
+        assert_eq!(line["request"]["caller"], caller, "{path}: {line}");
+        assert_eq!(line["path"]["calls"], 0, "{path}: {line}");
+        assert!(line["timing"]["latency_ms"].as_f64().is_some(), "{path}: {line}");
+    }
+    // A probe by a method that is none is no probe.
+    stage.client.post(&stage.url("/healthz"), &[], &Value::Null).await.unwrap();
+    let line = lines(&kept, 9).await.pop().unwrap();
+    assert_eq!((&line["outcome"], &line["error_class"]), (&"rejected".into(), &"invalid".into()), "{line}");
+}
+
+#[tokio::test]
+async fn agents_and_priorities_are_told() {
+    let kept = Kept::default();
+    let stage = plot("answer", &kept).open().await;
+    let key = ("authorization", "Bearer uf-secret-of-web");
+    let body = Way::OpenAi.body("main", PROMPT, false);
+    let marked = [key, ("x-unfail-agent", "planner"), ("x-unfail-priority", "batch")];
+    let wrong = [key, ("x-unfail-agent", "planner"), ("x-unfail-priority", "now")];
+    for (count, (headers, agent, priority)) in [
+        (marked.as_slice(), Value::from("planner"), Value::from("batch")),
+        (&[key, ("x-unfail-agent", "")], Value::Null, Value::Null),
+        (&[key], Value::Null, Value::Null),
+        (&wrong, Value::Null, Value::Null),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        stage.send(Way::OpenAi, headers, &body).await;
+        let line = lines(&kept, count + 1).await.pop().unwrap();
+        assert_eq!((&line["request"]["agent"], &line["request"]["priority"]), (&agent, &priority), "{line}");
+    }
+}

@@ -180,9 +180,10 @@ impl Plot {
             None => (Log::none(), None),
             Some(kept) => Log::to(kept).map(|(log, writer)| (log, Some(writer))).unwrap(),
         };
-        let engine = Arc::new(Engine::new(config, log).unwrap());
+        let engine = Arc::new(Engine::new(config, log.clone()).unwrap());
         let server = Server {
             engine,
+            log,
             mode: match settings.mode {
                 unfail_config::Mode::Developer => Mode::Developer,
                 unfail_config::Mode::Product => Mode::Product,

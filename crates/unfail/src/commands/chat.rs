@@ -42,6 +42,8 @@ async fn ask(engine: &Engine, args: &Chat, prompt: String) -> Result<ExitCode, E
         id: request_id(&mut world.random()).into(),
         caller: caller.clone(),
         user: None,
+        agent: None,
+        priority: None,
         dialect: "library",
         started: world.now(),
         deadline: None,

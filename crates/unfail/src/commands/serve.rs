@@ -94,9 +94,10 @@ fn serve_until_stopped(config: Config, log: Log, source: &str) -> Result<(), Err
 /// A configuration that cannot be served.
 pub(crate) fn server(config: Config, log: Log) -> Result<Server, Error> {
     let settings = config.server.clone();
-    let engine = Engine::new(config, log)?;
+    let engine = Engine::new(config, log.clone())?;
     Ok(Server {
         engine: Arc::new(engine),
+        log,
         mode: match settings.mode {
             unfail_config::Mode::Developer => Mode::Developer,
             unfail_config::Mode::Product => Mode::Product,

@@ -82,7 +82,8 @@ impl Recorder {
         }
     }
 
-    /// More of a streamed answer went to the caller.
+    /// More of a streamed answer went to the caller. With its end the caller has all of it, whatever becomes of either
+    /// connection then.
     pub(crate) fn saw(&mut self, events: &[Event]) {
         let last = events.iter().rev().find_map(|event| match event {
             Event::Usage(usage) => Some(*usage),
@@ -90,6 +91,9 @@ impl Recorder {
         });
         if let (Some(draft), Some(usage)) = (&mut self.draft, last) {
             draft.usage = Some(usage);
+        }
+        if events.last() == Some(&Event::End) {
+            self.answered();
         }
     }
 

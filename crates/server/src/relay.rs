@@ -150,11 +150,14 @@ impl Relay {
         match piece {
             None => self.ended = true,
             Some(Ok(raw)) if self.pass => {
-                if raw.is_empty() && self.events.last() == Some(&Event::End) {
+                let over = self.events.last() == Some(&Event::End);
+                let has_end = over && self.replier.dialect().has_end(&raw);
+                if has_end || !self.hidden_usage() {
+                    gathered.push(raw);
+                }
+                if over && !has_end {
                     // Complete, although its provider left the dialect's own end out.
                     self.encoder.event(&Event::End, gathered.writer());
-                } else if !self.hidden_usage() {
-                    gathered.push(raw);
                 }
             }
             Some(Ok(_)) => {
@@ -171,9 +174,11 @@ impl Relay {
         }
     }
 
-    /// A usage event that only unfail asked the provider for.
+    /// A frame of usage alone that only unfail asked the provider for, be it the first or the last of the stream.
     fn hidden_usage(&self) -> bool {
-        !self.stream_usage && matches!(self.events.as_slice(), [Event::Usage(_)])
+        let ([Event::Start { .. }, said @ ..] | said) = self.events.as_slice();
+        let [Event::Usage(_), rest @ ..] = said else { return false };
+        !self.stream_usage && rest.iter().all(|event| matches!(event, Event::Finish { .. } | Event::End))
     }
 }
 

@@ -121,15 +121,26 @@ fn take_request(buffer: &mut Vec<u8>) -> bool {
 /// chunk is missing.
 #[must_use]
 pub fn event_stream(frames: &str, ends: bool) -> Vec<u8> {
-    let end = if ends { "0\r\n\r\n" } else { "" };
+    event_chunks([frames.as_bytes()], ends)
+}
+
+/// The same in these chunks, none of them empty.
+#[must_use]
+pub fn event_chunks<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, ends: bool) -> Vec<u8> {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    [head.as_bytes(), &chunk(frames), end.as_bytes()].concat()
+    let mut response = head.as_bytes().to_vec();
+    for bytes in chunks {
+        response.extend(chunk(bytes));
+    }
+    response.extend(if ends { b"0\r\n\r\n".as_slice() } else { b"" });
+    response
 }
 
 /// One more chunk of a response.
 #[must_use]
-pub fn chunk(text: &str) -> Vec<u8> {
-    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
+pub fn chunk(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let bytes = bytes.as_ref();
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
 /// A response with a JSON body.

@@ -49,6 +49,13 @@ pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// A complete answer in this dialect.
     fn render(&self, response: &ChatResponse) -> Vec<u8>;
 
+    /// Whether a complete stream of the same wire whose last frame is this one (empty: none) has the end that callers
+    /// wait for. In most formats no stream is complete without it; where one is, who passes its frames on writes the
+    /// end with [`Dialect::encoder`].
+    fn has_end(&self, _last: &[u8]) -> bool {
+        true
+    }
+
     /// A streamed answer in this dialect; `request_id` is used where the provider gave no id.
     fn encoder(&self, setup: EncoderSetup) -> Box<dyn Encoder>;
 

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use unfail_sim::Speaks;
-use unfail_testkit::canned::event_stream;
+use unfail_testkit::canned::{event_chunks, event_stream};
 use unfail_testkit::{After, Canned, Client};
 
 use crate::stage::{Plot, always, each};
@@ -179,6 +179,73 @@ async fn nothing_spoils_an_answer_after_its_end() {
             assert_eq!(told.text, "alder heard: hello", "{case}: {told:?}");
             assert!(!told.raw.contains("too late"), "{case}: {told:?}");
             assert!(told.took.as_millis() < 3_000, "{case}: {:?}", told.took);
+        }
+    })
+    .await;
+}
+
+/// A chunk of an answer.
+fn chunk(choices: &str, more: &str) -> String {
+    format!(
+        "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{choices}]{more}}}"
+    )
+}
+
+/// How a stream may be divided on its way: as one, by the byte, by the frame, the last frame with the close.
+fn groupings(stream: &str) -> Vec<Vec<&[u8]>> {
+    let frames: Vec<&[u8]> = stream.split_inclusive("\n\n").map(str::as_bytes).collect();
+    let last = stream.len() - frames.last().unwrap().len();
+    let (first, last) = stream.as_bytes().split_at(last);
+    vec![vec![stream.as_bytes()], stream.as_bytes().chunks(1).collect(), frames, vec![first, last]]
+}
+
+/// A provider that leaves the end out, or its blank line, has still answered, and a caller who gets its bytes as they
+/// are gets the end of the dialect, once.
+#[tokio::test]
+async fn the_end_is_written_however_the_last_frame_comes() {
+    let said = chunk(
+        "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"{\\\"n\\\":1}\"},\"finish_reason\":null}",
+        "",
+    );
+    let over = chunk("{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}", "");
+    let both = chunk("{\"index\":0,\"delta\":{\"content\":\" \"},\"finish_reason\":\"stop\"}", "");
+    let usage = "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}";
+    let counted = chunk("", &format!(",{usage}"));
+    let streams = [
+        (format!("{said}\n\n{over}\n\n"), false),
+        (format!("{said}\n\n{over}\n"), false),
+        (format!("{said}\n\n{over}"), false),
+        (format!("{said}\n\n{both}"), false),
+        (format!("{said}\n\n{over}\n\n{counted}\n\n"), true),
+        (format!("{said}\n\n{over}\n\n{counted}"), true),
+        (format!("{counted}\n\n{said}\n\n{over}"), true),
+        (format!("{said}\n\n{over}\n\n{counted}\n\ndata: [DONE]"), true),
+        (format!("{said}\n\n{over}\n\ndata: [DONE]\n\n"), false),
+        (format!("{said}\n\n{over}\n\ndata: [DONE]\n"), false),
+        (format!("{said}\n\n{over}\n\ndata:[DONE]"), false),
+    ];
+    let holds = [false, true].into_iter();
+    let cases =
+        streams.into_iter().flat_map(|stream| holds.clone().map(move |holds| (stream.clone(), holds)));
+    each(cases, async |((stream, counts), holds)| {
+        for grouping in groupings(&stream) {
+            let canned =
+                Canned::start(event_chunks(grouping.iter().copied(), true), After::Keep).await.unwrap();
+            let mut plot = Plot::default().guest(Speaks::OpenAiChat, canned.address());
+            if holds {
+                plot = plot.route("schema = \"n.json\"").file("n.json", "{\"required\":[\"n\"]}");
+            }
+            let stage = plot.open().await;
+            for asked in [false, true] {
+                let mut body = Way::OpenAi.body("main", "hello", true);
+                body["stream_options"] = json!({"include_usage": asked});
+                let told = stage.send(Way::OpenAi, &[], &body).await;
+                let case = format!("{stream:?} in {}, held: {holds}: {told:?}", grouping.len());
+                assert!(told.is_complete() && told.text.trim() == "{\"n\":1}", "{case}");
+                assert_eq!(told.raw.matches("[DONE]").count(), 1, "{case}");
+                assert!(told.raw.trim_end().ends_with("[DONE]") && told.raw.ends_with("\n\n"), "{case}");
+                assert_eq!(told.usage, asked && counts, "{case}");
+            }
         }
     })
     .await;

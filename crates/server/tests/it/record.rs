@@ -3,7 +3,8 @@
 use serde_json::Value;
 use std::time::Duration;
 use unfail_sim::Speaks;
-use unfail_testkit::{Raw, eventually};
+use unfail_testkit::canned::event_stream;
+use unfail_testkit::{After, Canned, Raw, eventually};
 
 use crate::stage::{Kept, PATIENCE, Plot, Stage, always, key_of, target};
 use crate::way::Way;
@@ -216,5 +217,36 @@ async fn agents_and_priorities_are_told() {
         stage.send(Way::OpenAi, headers, &body).await;
         let line = lines(&kept, count + 1).await.pop().unwrap();
         assert_eq!((&line["request"]["agent"], &line["request"]["priority"]), (&agent, &priority), "{line}");
+    }
+}
+
+/// Who has the end of an answer has the answer, and may leave with it: also while its provider still holds the
+/// connection.
+#[tokio::test]
+async fn who_leaves_with_the_end_has_been_answered() {
+    let frames = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"model\":\"m\",\"choices\":\
+        [{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n\
+        data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"model\":\"m\",\"choices\":[],\
+        \"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7,\"total_tokens\":12}}\n\n\
+        data: [DONE]\n\n";
+    let canned = Canned::start(event_stream(frames, false), After::Hang).await.unwrap();
+    let kept = Kept::default();
+    let stage = Plot::default().guest(Speaks::OpenAiChat, canned.address()).log(&kept).open().await;
+    for (count, (way, end)) in
+        [(Way::OpenAi, "[DONE]"), (Way::Chat, "\"done\":true"), (Way::Run, "\"done\":true")]
+            .into_iter()
+            .enumerate()
+    {
+        let mut caller = Raw::connect(stage.address).await.unwrap();
+        caller.post(way.path(), &[], &way.body("main", PROMPT, true).to_string()).await.unwrap();
+        caller.read_until(end, PATIENCE).await.unwrap();
+        drop(caller);
+        let line = lines(&kept, count + 1).await.pop().unwrap();
+        assert_eq!(
+            (&line["outcome"], &line["error_class"]),
+            (&"answered".into(), &Value::Null),
+            "{way:?}: {line}"
+        );
+        assert_eq!(line["tokens"]["output"], 7, "{way:?}: {line}");
     }
 }

@@ -1,8 +1,10 @@
-//! Usage in streams: a chunk that holds nothing else is one a relay can leave out.
+//! Streams as a relay must know them: a chunk of usage alone can be left out, an end that is missing must be written.
 
 use crate::support::pieces;
+use unfail_wire::Dialect;
 use unfail_wire::chat::Usage;
 use unfail_wire::event::Event;
+use unfail_wire::wires::openai_chat::OpenAiChat;
 
 const FIRST: &str = r#"{"id":"c","choices":[{"index":0,"delta":{"content":"Hi"}}]}"#;
 const LAST: &str = r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
@@ -52,4 +54,21 @@ fn usage_beside_a_choice_waits_for_the_end() {
 fn a_stream_that_begins_with_its_usage_begins() {
     check(&[ALONE, FIRST, LAST], &[], Some(7));
     check(&[r#"{"usage":{"completion_tokens":7}}"#, FIRST, LAST], &[], Some(7));
+}
+
+#[test]
+fn the_frame_that_ends_a_stream_is_known() {
+    for (frame, ends) in [
+        ("data: [DONE]\n\n", true),
+        ("data:[DONE]\r\n\r\n", true),
+        ("data: [DONE]", true),
+        ("data: [DONE] \r\r", true),
+        (": hi\nevent: done\ndata: [DONE]\n\n", true),
+        ("", false),
+        ("data: {\"content\":\"data: [DONE]\"}\n\n", false),
+        ("data: [DONE\n\n", false),
+        (": data: [DONE]\n\n", false),
+    ] {
+        assert_eq!(OpenAiChat.has_end(frame.as_bytes()), ends, "{frame:?}");
+    }
 }

@@ -33,7 +33,7 @@ use bytes::Bytes;
 /// [`Usage`](crate::event::Event::Usage) unless [`Outline::stream_usage`] is set.
 ///
 /// A stream that ends without `[DONE]` counts as complete only when every choice gave its reason to end, once and
-/// after all its content; otherwise it was cut.
+/// after all its content; otherwise it was cut. Callers get their `[DONE]` ([`Dialect::has_end`]).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenAiChat;
 
@@ -56,6 +56,10 @@ impl Dialect for OpenAiChat {
 
     fn render(&self, response: &ChatResponse) -> Vec<u8> {
         response::render(response)
+    }
+
+    fn has_end(&self, last: &[u8]) -> bool {
+        words::is_done(last)
     }
 
     fn encoder(&self, setup: EncoderSetup) -> Box<dyn Encoder> {

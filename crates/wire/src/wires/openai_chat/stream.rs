@@ -64,7 +64,7 @@ impl Decoder for ChatDecoder {
             return Decoded::Corrupt("a chunk is not valid UTF-8");
         };
         let text = text.trim();
-        if text == "[DONE]" {
+        if text == words::DONE {
             return self.finish(out);
         }
         if frame.event.as_ref() == b"error" {

@@ -2,6 +2,15 @@
 
 use crate::chat::{Effort, Finish};
 
+/// The data of the frame that ends a stream.
+pub(super) const DONE: &str = "[DONE]";
+
+/// Whether a frame is the one that ends a stream.
+pub(super) fn is_done(frame: &[u8]) -> bool {
+    let mut lines = frame.split(|byte| matches!(byte, b'\n' | b'\r'));
+    lines.any(|line| line.strip_prefix(b"data:").is_some_and(|data| data.trim_ascii() == DONE.as_bytes()))
+}
+
 /// Efforts as `reasoning_effort` spells them.
 const EFFORTS: &[(&str, Effort)] = &[
     ("none", Effort::None),

@@ -57,6 +57,23 @@ async fn a_target_that_cannot_is_skipped_uncalled() {
     }
 }
 
+/// Of a model nobody knows nothing is known that it would refuse: what is said of its reasoning reaches it.
+#[tokio::test]
+async fn reasoning_reaches_a_model_nobody_knows() {
+    for (wire, place) in [
+        (Speaks::OpenAiChat, "/reasoning_effort"),
+        (Speaks::Anthropic, "/output_config/effort"),
+        (Speaks::Gemini, "/generationConfig/thinkingConfig/thinkingLevel"),
+    ] {
+        let stage = Plot::default().cast(wire, Script::default()).open().await;
+        let told = ask(&stage, json!({"reasoning_effort": "high"}), false).await;
+        assert!(told.is_complete(), "{wire}: {told:?}");
+        let body = stage.providers[0].calls().pop().unwrap().body;
+        let said = body.pointer(place).and_then(Value::as_str).unwrap_or_default();
+        assert!(said.eq_ignore_ascii_case("high"), "{wire}: {body}");
+    }
+}
+
 /// What a wire has no words for goes to the next that has.
 #[tokio::test]
 async fn what_a_wire_cannot_say_goes_to_the_next() {

@@ -169,7 +169,11 @@ impl AnswerStream {
                 }
                 Ok(raw)
             }
-            Err(fault) => Err(self.cut(fault)),
+            Err(fault) => {
+                // What it cost is told also where it broke.
+                self.recorder.saw(events);
+                Err(self.cut(fault))
+            }
         }
     }
 

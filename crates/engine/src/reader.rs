@@ -125,6 +125,7 @@ impl Reader {
                 }
                 Err(fault) => {
                     self.closed = true;
+                    self.driver.cut(events);
                     return Some(Err(ReadFault::Body(fault)));
                 }
             }

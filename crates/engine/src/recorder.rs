@@ -82,8 +82,7 @@ impl Recorder {
         }
     }
 
-    /// More of a streamed answer went to the caller. With its end the caller has all of it, whatever becomes of either
-    /// connection then.
+    /// More of a streamed answer went to the caller.
     pub(crate) fn saw(&mut self, events: &[Event]) {
         let last = events.iter().rev().find_map(|event| match event {
             Event::Usage(usage) => Some(*usage),
@@ -91,9 +90,6 @@ impl Recorder {
         });
         if let (Some(draft), Some(usage)) = (&mut self.draft, last) {
             draft.usage = Some(usage);
-        }
-        if events.last() == Some(&Event::End) {
-            self.answered();
         }
     }
 

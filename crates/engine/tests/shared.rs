@@ -52,6 +52,8 @@ async fn ask(engine: &Engine, model: &str, fallbacks: &[&str]) -> String {
         id: "req_test".into(),
         caller: caller.clone(),
         user: None,
+        agent: None,
+        priority: None,
         dialect: "test",
         started: engine.world().now(),
         deadline: None,

@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use std::time::Duration;
 use unfail_engine::call::Priority;
@@ -22,6 +22,10 @@ const HEADER_BYTES_MAX: usize = 32 << 10;
 const DISCARD_BYTES_MAX: u64 = 256 << 20;
 /// … and for so long.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
+/// How headers of unfail's own begin.
+const PREFIX: &str = "x-unfail-";
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 /// Bytes of a name in a header.
 const NAME_BYTES_MAX: usize = 128;
 
@@ -45,13 +49,20 @@ pub(crate) struct Wishes {
 /// # Errors
 /// Too many or too large headers, or a header of ours that makes no sense.
 pub(crate) fn wishes(headers: &HeaderMap) -> Result<Wishes, Reject> {
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let (mut bytes, mut ours) = (0, false);
+    for (name, value) in headers {
+        bytes += name.as_str().len() + value.len();
+        ours |= name.as_str().starts_with(PREFIX);
+    }
     if headers.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
         let message = format!(
             "the request has {} headers of {bytes} bytes; at most {HEADERS_MAX} headers of {HEADER_BYTES_MAX} bytes are accepted",
             headers.len()
         );
         return Err(Reject::new(ProblemKind::TooLarge, message).code("headers_too_large"));
+    }
+    if !ours {
+        return Ok(Wishes::default());
     }
     unavailable(headers)?;
     let deadline = match text(headers, "x-unfail-deadline-ms")? {
@@ -122,12 +133,12 @@ fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Rejec
 
 /// The caller's key, from whichever header its SDK uses.
 pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
-    let plain = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = plain(AUTHORIZATION.as_str()).and_then(|value| {
+    let plain = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = plain(AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
     });
-    bearer.or_else(|| plain("x-api-key")).or_else(|| plain("x-goog-api-key"))
+    bearer.or_else(|| plain(API_KEY)).or_else(|| plain(GOOG_API_KEY))
 }
 
 /// Reads the whole body within the server's limits.

@@ -90,6 +90,20 @@ async fn every_ending_is_one_line() {
     }
 }
 
+/// A wire that counts as it goes has counted when it breaks off.
+#[tokio::test]
+async fn tokens_of_a_cut_stream_are_told_where_they_were_counted() {
+    for act in ["cut-after:10", "stall-after:3"] {
+        let kept = Kept::default();
+        let plot = Plot::pair((Speaks::Anthropic, Speaks::OpenAiChat), always(act));
+        let stage = plot.log(&kept).patient_unless_needed(act).open().await;
+        stage.send(Way::Chat, &[], &Way::Chat.body("main", PROMPT, true)).await;
+        let line = lines(&kept, 1).await.pop().unwrap();
+        assert_eq!(line["outcome"], "cut", "{act}: {line}");
+        assert!(line["tokens"]["input"].as_u64().unwrap() > 0, "{act}: {line}");
+    }
+}
+
 #[tokio::test]
 async fn failures_and_callers_who_leave_are_lines_too() {
     let kept = Kept::default();

@@ -221,14 +221,16 @@ impl Conn {
 
     /// Waits, unless the client leaves first.
     pub(crate) async fn pause(&mut self, span: Duration) -> Result<(), Gone> {
-        if span.is_zero() {
-            return Ok(());
-        }
+        if span.is_zero() { Ok(()) } else { self.until(tokio::time::sleep(span)).await }
+    }
+
+    /// Waits until then, unless the client leaves first.
+    pub(crate) async fn until(&mut self, then: impl Future<Output = ()>) -> Result<(), Gone> {
         let (mut reader, _writer) = self.stream.split();
         tokio::select! {
             biased;
             () = left(&mut reader, &mut self.buffer) => Err(Gone),
-            () = tokio::time::sleep(span) => Ok(()),
+            () = then => Ok(()),
         }
     }
 

@@ -210,29 +210,49 @@ mod tests {
         passed
     }
 
+    /// No window holds more calls than allowed, and a bucket never gives more than it held and took in.
+    fn keeps(allow: u32, window: u64, gaps: &[u64]) {
+        let fixed = limit(allow, window, Refill::Window);
+        let mut current = (Duration::ZERO, 0);
+        for at in passed(&fixed, gaps) {
+            let fresh = current.1 == 0 || at >= current.0 + fixed.window;
+            current = if fresh { (at, 1) } else { (current.0, current.1 + 1) };
+            assert!(current.1 <= allow, "{} calls since {:?}", current.1, current.0);
+        }
+        let bucket = limit(allow, window, Refill::Bucket);
+        let times = passed(&bucket, gaps);
+        for (from, start) in times.iter().enumerate() {
+            for (to, end) in times.iter().enumerate().skip(from) {
+                let refilled = (*end - *start).as_nanos() * u128::from(allow) / bucket.window.as_nanos();
+                assert!((to - from + 1) as u128 <= u128::from(allow) + refilled, "{start:?} to {end:?}");
+            }
+        }
+    }
+
+    /// Small enough to try everything, so that every way of meeting the end of a window exactly is among it.
+    #[test]
+    fn never_more_than_allowed_in_all_small_cases() {
+        const CALLS: u32 = 6;
+        const GAPS: u64 = 4;
+        for (allow, window) in (1..=3).flat_map(|allow| (1..=4).map(move |window| (allow, window))) {
+            for case in 0..GAPS.pow(CALLS) {
+                let gaps: Vec<u64> = (0..CALLS).map(|call| case / GAPS.pow(call) % GAPS).collect();
+                keeps(allow, window, &gaps);
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn never_more_than_allowed(
             allow in 1_u32..8,
-            window in 10_u64..2000,
-            gaps in prop::collection::vec(0_u64..300, 1..300),
+            window in prop_oneof![1_u64..8, 10_u64..2000],
+            gaps in prop_oneof![
+                prop::collection::vec(0_u64..4, 1..300),
+                prop::collection::vec(0_u64..300, 1..300),
+            ],
         ) {
-            let fixed = limit(allow, window, Refill::Window);
-            let times = passed(&fixed, &gaps);
-            let mut current = (Duration::ZERO, 0);
-            for at in times {
-                let fresh = current.1 == 0 || at >= current.0 + fixed.window;
-                current = if fresh { (at, 1) } else { (current.0, current.1 + 1) };
-                prop_assert!(current.1 <= allow, "{} calls since {:?}", current.1, current.0);
-            }
-            let bucket = limit(allow, window, Refill::Bucket);
-            let times = passed(&bucket, &gaps);
-            for (from, start) in times.iter().enumerate() {
-                for (to, end) in times.iter().enumerate().skip(from) {
-                    let refilled = (*end - *start).as_nanos() * u128::from(allow) / bucket.window.as_nanos();
-                    prop_assert!((to - from + 1) as u128 <= u128::from(allow) + refilled);
-                }
-            }
+            keeps(allow, window, &gaps);
         }
     }
 }

@@ -68,6 +68,7 @@ struct Book {
     calls: VecDeque<Call>,
     /// Number of the next call.
     count: u64,
+    reached: u64,
     open: usize,
     cancelled: u64,
     connections: usize,
@@ -96,6 +97,20 @@ impl Log {
 
     pub(crate) fn count(&self) -> u64 {
         self.book().count
+    }
+
+    pub(crate) fn reached(&self) -> u64 {
+        self.book().reached
+    }
+
+    /// A call begins to arrive, or a connection was given up before one did.
+    pub(crate) fn reach(&self) {
+        self.book().reached += 1;
+    }
+
+    /// What began to arrive turned out to be no call.
+    pub(crate) fn unreach(&self) {
+        self.book().reached -= 1;
     }
 
     pub(crate) fn in_flight(&self) -> usize {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::act::{Act, Script};
@@ -96,7 +97,8 @@ impl Provider {
         let clock = Clock::start();
         let running = Mutex::new(Running::new(setup.script));
         let (name, wire, flavour) = (setup.name, setup.wire, setup.flavour);
-        let shared = Arc::new(Shared { name, wire, flavour, running, log: Log::new(clock), clock });
+        let (log, held) = (Log::new(clock), watch::Sender::new(false));
+        let shared = Arc::new(Shared { name, wire, flavour, running, held, log, clock });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&shared)));
         Ok(Provider { shared, address, _tasks: tasks })
@@ -137,16 +139,33 @@ impl Provider {
         self.shared.set_script(script);
     }
 
+    /// From now on calls are taken, and none of them is answered before [`Provider::release`].
+    pub fn hold(&self) {
+        self.shared.held.send_replace(true);
+    }
+
+    /// Answers what was held, and everything after it at once.
+    pub fn release(&self) {
+        self.shared.held.send_replace(false);
+    }
+
     /// Calls so far, oldest first; the latest 20,000 of them.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.shared.log.calls()
     }
 
-    /// Number of calls so far.
+    /// Number of calls so far, each counted when all of it was read.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.shared.log.count()
+    }
+
+    /// Number of calls that reached it, each counted from its first byte on, whether or not the rest came; a
+    /// connection that was given up without a byte counts as one.
+    #[must_use]
+    pub fn reached(&self) -> u64 {
+        self.shared.log.reached()
     }
 
     /// Calls that have not ended.
@@ -194,6 +213,8 @@ struct Shared {
     wire: Speaks,
     flavour: Flavour,
     running: Mutex<Running>,
+    /// No answer begins while this is set.
+    held: watch::Sender<bool>,
     log: Log,
     clock: Clock,
 }
@@ -201,6 +222,16 @@ struct Shared {
 impl Shared {
     fn set_script(&self, script: Script) {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Running::new(script);
+    }
+
+    fn is_held(&self) -> bool {
+        *self.held.borrow()
+    }
+
+    /// Resolves when nothing is held back.
+    async fn released(&self) {
+        // The sender lives as long as this, so waiting cannot fail.
+        self.held.subscribe().wait_for(|held| !held).await.ok();
     }
 
     fn accepts(&self, key: &str) -> bool {
@@ -308,17 +339,22 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let connected = shared.log.connect();
     let mut conn = Conn::new(stream);
-    loop {
+    let mut spoke = false;
+    while conn.next_byte().await {
+        spoke = true;
+        shared.log.reach();
         let request = match conn.next().await {
             Incoming::Request(request) => request,
             Incoming::Closed => return,
             Incoming::Bad(status) => {
+                shared.log.unreach();
                 let refused = plainly(Plain::html(status, "bad request\n"), Vec::new(), shared.clock.wall());
                 play(&mut conn, refused.steps).await.ok();
                 return conn.close().await;
             }
         };
         if request.path.starts_with(CONTROL) {
+            shared.log.unreach();
             let answer = plainly(shared.control(&request), Vec::new(), shared.clock.wall());
             if play(&mut conn, answer.steps).await.is_err() {
                 return;
@@ -329,12 +365,18 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         let call = shared.log.begin(entry(&request, connected.number));
         let (act, performance) = shared.decide(&request, call.number, arrived);
         call.answered(act, performance.status);
+        if shared.is_held() && conn.until(shared.released()).await.is_err() {
+            return call.ended(End::CallerGone);
+        }
         match conclude(&mut conn, call, performance.steps).await {
             Next::Keep if !request.wants_close() => {}
             Next::Keep | Next::Close => return conn.close().await,
             Next::Reset => return conn.reset(),
             Next::Drop => return,
         }
+    }
+    if !spoke {
+        shared.log.reach();
     }
 }
 

@@ -74,6 +74,57 @@ async fn calls_are_remembered() {
     assert_eq!((provider.count(), provider.name(), provider.wire()), (3, "Simone", Speaks::Anthropic));
 }
 
+/// What reached it is known from the first byte on, and when there never was one.
+#[tokio::test]
+async fn calls_that_never_come_to_their_end_have_reached_it() {
+    let provider = provider(Speaks::OpenAiChat, Act::default());
+    let asked = ask(Speaks::OpenAiChat, "hello", false);
+    let told = || (provider.reached(), provider.count());
+    let mut whole = Raw::connect(provider.address()).await.unwrap();
+    for count in 1..=2 {
+        whole.post(asked.path, &asked.headers, &asked.body.to_string()).await.unwrap();
+        whole.read_response(SOON).await.unwrap();
+        assert_eq!(told(), (count, count));
+    }
+    drop(whole);
+    let mut partial = Raw::connect(provider.address()).await.unwrap();
+    partial.send(b"P").await.unwrap();
+    eventually(SOON, || told() == (3, 2)).await.unwrap();
+    drop(partial);
+    let silent = Raw::connect(provider.address()).await.unwrap();
+    eventually(SOON, || provider.connections_open() == 1).await.unwrap();
+    assert_eq!(told(), (3, 2), "it may still ask");
+    drop(silent);
+    eventually(SOON, || told() == (4, 2)).await.unwrap();
+    Client::new().get(&format!("{}/_sim/calls", provider.base_url()), &[]).await.unwrap();
+    assert_eq!(told(), (4, 2), "control calls are no calls");
+}
+
+#[tokio::test]
+async fn answers_can_be_held_back() {
+    let provider = provider(Speaks::Anthropic, Act::default());
+    provider.hold();
+    let asked = ask(Speaks::Anthropic, "hello", true);
+    let mut callers = Vec::new();
+    for _ in 0..3 {
+        let mut caller = Raw::connect(provider.address()).await.unwrap();
+        caller.post(asked.path, &asked.headers, &asked.body.to_string()).await.unwrap();
+        callers.push(caller);
+    }
+    eventually(SOON, || provider.in_flight() == 3).await.unwrap();
+    drop(callers.pop());
+    eventually(SOON, || provider.cancelled() == 1).await.unwrap();
+    for caller in &mut callers {
+        assert_eq!(caller.read_all(Duration::from_millis(30)).await.unwrap(), (Vec::new(), Ending::Open));
+    }
+    provider.release();
+    for caller in &mut callers {
+        assert_eq!(caller.read_response(SOON).await.unwrap().status, 200);
+    }
+    raw(&provider, &asked).await;
+    assert_eq!(provider.calls()[3].end, End::Sent, "nothing is held back any more");
+}
+
 #[tokio::test]
 async fn connections_are_kept() {
     let provider = provider(Speaks::OpenAiChat, Act::default());

@@ -15,8 +15,6 @@ use crate::Error;
 
 /// Between two drawings of what is under way.
 const TICK: Duration = Duration::from_millis(100);
-/// Between two looks at what the providers have counted.
-const LOOK: Duration = Duration::from_millis(5);
 /// Requests to ask for a provider that was to be back; one that is not by then is not the storm's to wait for.
 const BACK_MOST: u32 = 30;
 
@@ -60,7 +58,7 @@ pub(super) async fn play(cast: &Cast, address: SocketAddr, board: &mut Board) ->
         let before = cast.counts();
         let title = format!("{}/{} {}", index + 1, STORM.len(), phase.name);
         storm.board.phase(&title, &cast.named(phase.about));
-        storm.play(phase, &before).await?;
+        storm.play(phase).await?;
         let counts: Vec<u64> = cast.counts().iter().zip(&before).map(|(now, then)| now - then).collect();
         storm.board.say(&format!("      calls: {}", cast.tally(&counts)));
         phases.push(Calls { phase: phase.name, counts });
@@ -82,8 +80,7 @@ struct Storm<'a> {
 }
 
 impl Storm<'_> {
-    /// Plays a phase; `before` is what the providers had counted when it began.
-    async fn play(&mut self, phase: &'static Phase, before: &[u64]) -> Result<(), Error> {
+    async fn play(&mut self, phase: &'static Phase) -> Result<(), Error> {
         self.phase = phase.name;
         for beat in phase.beats {
             match *beat {
@@ -98,13 +95,6 @@ impl Storm<'_> {
                 Beat::Many(count, apart_ms) => self.many(count, Duration::from_millis(apart_ms)).await,
                 Beat::Settle => self.settle().await,
                 Beat::Back(provider) => self.back(provider).await,
-                Beat::AllCalled => {
-                    while self.cast.counts().iter().zip(before).any(|(now, then)| now == then)
-                        && !self.running.is_empty()
-                    {
-                        self.turn(self.world.now() + LOOK).await;
-                    }
-                }
                 Beat::After(provider, millis) => {
                     let since = self.cast.actors.get(provider).map(Actor::idle);
                     let left = Duration::from_millis(millis).saturating_sub(since.unwrap_or_default());

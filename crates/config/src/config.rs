@@ -68,6 +68,8 @@ pub struct ProviderConfig {
     pub base_url: String,
     /// Speak HTTP/2 where the host agrees to it.
     pub http2: bool,
+    /// Whose certificates it is trusted by; `None`: those of the system's authorities.
+    pub ca: Option<Authority>,
     /// Where the key goes; [`Auth::None`] exactly when `keys` is empty.
     pub auth: Auth,
     /// Its credentials, in the order they are used.
@@ -76,6 +78,15 @@ pub struct ProviderConfig {
     pub quirks: Quirks,
     /// Model to use where only the provider is named.
     pub default_model: Option<String>,
+}
+
+/// Certificate authorities of the operator's own.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    /// Where the certificates came from (`file:PATH`): fit for logs.
+    pub name: String,
+    /// The file: certificates in PEM. Whatever else it holds is not to be shown.
+    pub pem: SecretString,
 }
 
 /// A secret and where it came from.

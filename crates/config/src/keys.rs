@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     Address,
     /// An `http` or `https` URL without query.
     Url,
+    /// A file that is read, as a reference.
+    File,
     /// One reference to a secret.
     Secret,
     /// A list of references to secrets.
@@ -150,7 +152,7 @@ pub(crate) static KEYS: &[Key] = &[
         path: "providers.*.base_url",
         kind: Kind::Url,
         default: "",
-        example: r#""http://10.0.0.5:8000/v1""#,
+        example: r#""https://10.0.0.5:8000/v1""#,
         doc: "What the wire's paths are appended to.",
     },
     Key {
@@ -159,6 +161,13 @@ pub(crate) static KEYS: &[Key] = &[
         default: "",
         example: "true",
         doc: "Speak HTTP/2 where the host agrees to it; off unless set. HTTP/1.1 costs less and one stuck connection harms one request.",
+    },
+    Key {
+        path: "providers.*.ca",
+        kind: Kind::File,
+        default: "",
+        example: r#""file:/etc/unfail/in-house-ca.pem""#,
+        doc: "Certificates (PEM) of the authority that signed the host's own; it is then the only one trusted there. Left out: the system's authorities.",
     },
     Key {
         path: "providers.*.keys",
@@ -497,6 +506,7 @@ impl Kind {
             Self::Size => "a size such as `\"20MB\"`".to_owned(),
             Self::Address => "an IP address and a port such as `\"127.0.0.1:8080\"`".to_owned(),
             Self::Url => "an `http` or `https` URL without user, query and fragment".to_owned(),
+            Self::File => "a file: `\"file:PATH\"`".to_owned(),
             Self::Secret => "a reference: `\"env:NAME\"` or `\"file:PATH\"`".to_owned(),
             Self::Secrets => "a list of references: `\"env:NAME\"` or `\"file:PATH\"`".to_owned(),
         }

@@ -16,7 +16,9 @@ mod template;
 mod units;
 
 pub use check::load;
-pub use config::{CallerKey, Config, Credential, Mode, ProviderConfig, Route, ServerConfig, TargetRef};
+pub use config::{
+    Authority, CallerKey, Config, Credential, Mode, ProviderConfig, Route, ServerConfig, TargetRef,
+};
 pub use report::{Problem, Report};
 pub use resolve::Resolution;
 pub use secrets::Secrets;

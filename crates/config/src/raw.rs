@@ -355,6 +355,10 @@ fn convert(kind: Kind, value: &DeValue<'_>) -> Result<Value, Wrong> {
         Kind::Size => units::size(text()?).map(Value::Count),
         Kind::Address => text()?.parse().map(Value::Address).map_err(|_| must()),
         Kind::Url => base_url(text()?).map(Value::Text).ok_or_else(must),
+        Kind::File => match Reference::parse(text()?) {
+            Some(file @ Reference::File(_)) => Ok(Value::Reference(file)),
+            _ => Err(must()),
+        },
         Kind::Secret => Reference::parse(text()?)
             .map(Value::Reference)
             .ok_or_else(|| "a secret must not stand in the file: only a reference to it".to_owned()),

@@ -92,7 +92,11 @@ mod tests {
     fn world() -> World {
         World {
             env: vec![("IN_HOUSE_KEY", "key-1"), ("WEB_APP_KEY", "key-3")],
-            files: vec![("/run/secrets/in-house", "key-2\n"), ("schemas/reply.json", "{}")],
+            files: vec![
+                ("/run/secrets/in-house", "key-2\n"),
+                ("/etc/unfail/in-house-ca.pem", "-----BEGIN CERTIFICATE-----\n"),
+                ("schemas/reply.json", "{}"),
+            ],
         }
     }
 

@@ -1,6 +1,7 @@
 //! Builds targets and chains from a configuration: everything that can be known before the first request.
 
 use http::Uri;
+use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use unfail_config::{Config, ProviderConfig, Route, TargetRef};
@@ -10,6 +11,7 @@ use unfail_wire::wires::wire;
 use crate::cells::{CellRegistry, DomainNames};
 use crate::http::Protocol;
 use crate::target::{Chain, Credential, Endpoint, Target, TargetParts};
+use crate::tls::Trust;
 use crate::validate::{Demand, Schema};
 
 /// Makes chains under one configuration.
@@ -136,12 +138,16 @@ fn endpoint(row: &ProviderConfig, wire: &'static dyn Wire) -> Result<Endpoint, S
         return Err(wrong("needs a scheme and a host"));
     };
     let path = parts.path_and_query.as_ref().map_or("", |path| path.path());
+    let trust = row.ca.as_ref().map(|ca| {
+        Trust::of(ca.pem.expose_secret()).map_err(|why| format!("`{}` of `{}` {why}", ca.name, row.id))
+    });
+    let trust = trust.transpose()?;
     Ok(Endpoint {
         wire,
         scheme,
         authority,
         base_path: path.trim_end_matches('/').to_owned(),
-        protocol: if row.http2 { Protocol::Http2 } else { Protocol::Http1 },
+        protocol: Protocol { http2: row.http2, trust },
         quirks: row.quirks,
     })
 }

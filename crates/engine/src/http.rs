@@ -8,15 +8,16 @@ use http::{Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector, capture_connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -24,6 +25,7 @@ use tower_service::Service;
 use unfail_policy::classify::{Limit, Transport};
 use unfail_policy::time::Time;
 
+use crate::tls::{self, Trust};
 use crate::world::World;
 
 /// Idle connections are dropped before the usual server-side idle limit of one minute.
@@ -38,13 +40,14 @@ const H2_CONNECTION_WINDOW: u32 = 8 << 20;
 /// may be sent twice.
 const STALE: Duration = Duration::from_millis(250);
 
-/// Which protocol a provider is spoken to in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    /// HTTP/1.1 with keep-alive: the cheapest, and one stuck connection harms one request.
-    Http1,
-    /// HTTP/2 where the server agrees to it.
-    Http2,
+/// How a provider is spoken to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Protocol {
+    /// HTTP/2 where the server agrees to it; else HTTP/1.1 with keep-alive, which is the cheapest, and one stuck
+    /// connection harms one request.
+    pub(crate) http2: bool,
+    /// Whom to trust, where that is not the system's affair.
+    pub(crate) trust: Option<Trust>,
 }
 
 /// What the transport did instead of delivering a response.
@@ -66,28 +69,105 @@ pub(crate) struct HeadLimits {
 }
 
 /// Pools of connections, shared by all requests of the process.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct HttpClient {
-    http1: Client<Marking, Full<Bytes>>,
-    http2: Client<Marking, Full<Bytes>>,
-    tls: rustls::ClientConfig,
+    /// Under the system's certificate authorities.
+    usual: Pools,
+    usual_tls: rustls::ClientConfig,
+    /// Under those of one provider: a connection they vouched for is not for any other.
+    own: Mutex<Vec<(Weak<rustls::ClientConfig>, Pools)>>,
 }
 
 impl HttpClient {
-    /// A client with the system's root certificates (the bundled Mozilla ones where it has none).
+    /// A client without connections.
     ///
     /// # Errors
     /// When the TLS library refuses its own defaults.
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self::with(tls()?))
+        Ok(Self::with(tls::system()?))
     }
 
     /// Another client with pools of its own: a runtime must not use connections that another one drives.
     pub(crate) fn sibling(&self) -> Self {
-        Self::with(self.tls.clone())
+        Self::with(self.usual_tls.clone())
     }
 
     fn with(tls: rustls::ClientConfig) -> Self {
+        Self { usual: Pools::new(&tls), usual_tls: tls, own: Mutex::default() }
+    }
+
+    /// The pools under `trust`, made when they are first asked for.
+    fn under(&self, trust: &Trust) -> Pools {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = own.iter().find(|(known, _)| std::ptr::eq(known.as_ptr(), Arc::as_ptr(trust.config())));
+        if let Some((_, pools)) = known {
+            return pools.clone();
+        }
+        // A configuration that was replaced takes its trust with it.
+        own.retain(|(known, _)| known.strong_count() > 0);
+        let pools = Pools::new(trust.config());
+        own.push((Arc::downgrade(trust.config()), pools.clone()));
+        pools
+    }
+
+    /// Sends one request and waits for the head of its response.
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        protocol: &Protocol,
+        limits: HeadLimits,
+        world: World,
+    ) -> Result<Response<Incoming>, Trouble> {
+        let connection = capture_connection(&mut request);
+        let own = protocol.trust.as_ref().map(|trust| self.under(trust));
+        let pools = own.as_ref().unwrap_or(&self.usual);
+        let client = if protocol.http2 { &pools.http2 } else { &pools.http1 };
+        let mut response = pin!(client.request(request));
+        let stale = world.now() + STALE;
+        // One timer for both limits: it first rings for the connection, then for the head.
+        let mut bell = pin!(world.sleep_until(limits.connected.min(limits.head)));
+        let mut connecting = true;
+        let done = loop {
+            tokio::select! {
+                biased;
+                done = &mut response => break done,
+                () = &mut bell => {
+                    if connecting && connection.connection_metadata().is_none() {
+                        return Err(Trouble::Late(Limit::Connect));
+                    }
+                    if !connecting || limits.head <= limits.connected {
+                        // It may be dead, and over HTTP/2 everybody else would go on waiting for it.
+                        if let Some(connected) = connection.connection_metadata().as_ref() {
+                            connected.poison();
+                        }
+                        return Err(Trouble::Late(Limit::FirstToken));
+                    }
+                    connecting = false;
+                    bell.set(world.sleep_until(limits.head));
+                }
+            }
+        };
+        match done {
+            Ok(response) => {
+                if let Some(used) = response.extensions().get::<Used>() {
+                    used.0.store(true, Ordering::Relaxed);
+                }
+                Ok(response)
+            }
+            Err(error) => Err(trouble(&error, world.now() < stale)),
+        }
+    }
+}
+
+/// Connections under the same certificate authorities, by host.
+#[derive(Debug, Clone)]
+struct Pools {
+    http1: Client<Marking, Full<Bytes>>,
+    http2: Client<Marking, Full<Bytes>>,
+}
+
+impl Pools {
+    fn new(tls: &rustls::ClientConfig) -> Self {
         let connector = |both: bool| {
             let mut tcp = HttpConnector::new();
             tcp.set_nodelay(true);
@@ -108,133 +188,84 @@ impl HttpClient {
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .http2_initial_stream_window_size(H2_STREAM_WINDOW)
             .http2_initial_connection_window_size(H2_CONNECTION_WINDOW);
-        Self { http1: builder.build(connector(false)), http2: builder.build(connector(true)), tls }
+        Self { http1: builder.build(connector(false)), http2: builder.build(connector(true)) }
     }
-
-    /// Sends one request and waits for the head of its response.
-    pub(crate) async fn send(
-        &self,
-        mut request: Request<Full<Bytes>>,
-        protocol: Protocol,
-        limits: HeadLimits,
-        world: World,
-    ) -> Result<Response<Incoming>, Trouble> {
-        let connection = capture_connection(&mut request);
-        let client = match protocol {
-            Protocol::Http1 => &self.http1,
-            Protocol::Http2 => &self.http2,
-        };
-        let mut response = pin!(client.request(request));
-        let stale = world.now() + STALE;
-        // One timer for both limits: it first rings for the connection, then for the head.
-        let mut bell = pin!(world.sleep_until(limits.connected.min(limits.head)));
-        let mut connecting = true;
-        let done = loop {
-            tokio::select! {
-                biased;
-                done = &mut response => break done,
-                () = &mut bell => {
-                    if connecting && connection.connection_metadata().is_none() {
-                        return Err(Trouble::Late(Limit::Connect));
-                    }
-                    if !connecting || limits.head <= limits.connected {
-                        return Err(Trouble::Late(Limit::FirstToken));
-                    }
-                    connecting = false;
-                    bell.set(world.sleep_until(limits.head));
-                }
-            }
-        };
-        match done {
-            Ok(response) => {
-                if let Some(used) = response.extensions().get::<Used>() {
-                    used.0.store(true, Ordering::Relaxed);
-                }
-                Ok(response)
-            }
-            Err(error) => Err(trouble(&error, world.now() < stale)),
-        }
-    }
-}
-
-/// TLS as every connection uses it. Reading the system's certificates takes tens of milliseconds, so they are read
-/// once per process.
-fn tls() -> io::Result<rustls::ClientConfig> {
-    static READY: OnceLock<rustls::ClientConfig> = OnceLock::new();
-    if let Some(ready) = READY.get() {
-        return Ok(ready.clone());
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?;
-    let made = match builder.clone().with_native_roots() {
-        Ok(with_roots) => with_roots.with_no_client_auth(),
-        Err(_) => builder.with_webpki_roots().with_no_client_auth(),
-    };
-    Ok(READY.get_or_init(|| made).clone())
 }
 
 /// Names what went wrong, from the innermost cause the client tells; `soon` after the request was sent.
 fn trouble(error: &Error, soon: bool) -> Trouble {
     let text = deepest(error);
-    if error.is_connect() {
-        let fault = if text.contains("dns") || text.contains("lookup") {
-            Transport::Dns
-        } else if text.contains("certificate") || text.contains("tls") || text.contains("handshake") {
-            Transport::Tls
-        } else {
-            Transport::Connect
-        };
-        return Trouble::Fault(fault, text);
+    let fault = if error.is_connect() { unconnected(error, &text) } else { unanswered(error, soon) };
+    Trouble::Fault(fault, text)
+}
+
+/// Why no connection stands.
+fn unconnected(error: &Error, text: &str) -> Transport {
+    if text.contains("dns") || text.contains("lookup") {
+        Transport::Dns
+    } else if cause::<rustls::Error>(error).is_some() || text.contains("tls") || text.contains("handshake") {
+        Transport::Tls
+    } else {
+        Transport::Connect
     }
+}
+
+/// Why a connection that stood brought no answer.
+fn unanswered(error: &Error, soon: bool) -> Transport {
+    let used = used(error);
+    if let Some(told) = cause::<h2::Error>(error).filter(|told| !told.is_io()) {
+        // Requests that are refused, and those behind the last one that a connection names when it goes away, were
+        // never processed (RFC 9113 §8.7). Whatever else is said of a stream is said of a request that was.
+        return match (told.is_remote(), told.is_go_away(), told.reason()) {
+            // To say goodbye is part of a connection's life.
+            (true, true, _) if used => Transport::StaleConnection,
+            (true, true, _) | (true, _, Some(h2::Reason::REFUSED_STREAM)) => Transport::RefusedStream,
+            _ => Transport::ResetBeforeHeaders,
+        };
+    }
+    let unwritten = cause::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled);
+    match (used, unwritten) {
+        (true, true) => Transport::StaleConnection,
+        (true, false) if soon => Transport::StaleConnection,
+        (_, false) => Transport::ResetBeforeHeaders,
+        // A host that ends connections before they were used once is no better than one that takes none.
+        (false, true) => Transport::Connect,
+    }
+}
+
+/// The connection has delivered a response head before.
+fn used(error: &Error) -> bool {
     let mut extensions = http::Extensions::new();
     if let Some(connected) = error.connect_info() {
         connected.get_extras(&mut extensions);
     }
-    let reused = extensions.get::<Used>().is_some_and(|used| used.0.load(Ordering::Relaxed));
-    let goodbye = says(error, GOODBYE);
-    let fault = match reused {
-        _ if says(error, REFUSED) => Transport::RefusedStream,
-        _ if says(error, RESET) => Transport::ResetBeforeHeaders,
-        true if soon || goodbye || unsent(error) => Transport::StaleConnection,
-        false if goodbye => Transport::RefusedStream,
-        // Accepted and closed at once, before anything of the request was written: no connection worth the name.
-        false if unsent(error) => Transport::Connect,
-        _ => Transport::ResetBeforeHeaders,
-    };
-    Trouble::Fault(fault, text)
+    extensions.get::<Used>().is_some_and(|used| used.0.load(Ordering::Relaxed))
+}
+
+/// The cause of this type, if there is one. An `io::Error` tells the source of what it holds for its own, so that is
+/// looked at as well.
+fn cause<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+    let mut next = Some(error);
+    while let Some(this) = next {
+        if let Some(found) = this.downcast_ref() {
+            return Some(found);
+        }
+        let held = this.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match held {
+            Some(held) => Some(held),
+            None => this.source(),
+        };
+    }
+    None
 }
 
 /// The innermost error text: the outer ones only say "client error".
-pub(crate) fn deepest(error: &dyn std::error::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
+pub(crate) fn deepest(error: &dyn StdError) -> String {
+    let mut innermost: &dyn StdError = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
     innermost.to_string()
-}
-
-/// How HTTP/2 says that a stream was reset by the other side, and that it was refused unprocessed. Known by its words
-/// alone, since the client hides the library that says them.
-const RESET: &str = "stream error received:";
-const REFUSED: &str = "stream error received: refused stream";
-/// How it says that a `GOAWAY` named an earlier stream as the last one processed.
-const GOODBYE: &str = "connection error received:";
-
-fn says(error: &Error, words: &str) -> bool {
-    causes(error).any(|cause| cause.to_string().starts_with(words))
-}
-
-/// The connection was closed before anything of the request was written to it.
-fn unsent(error: &Error) -> bool {
-    causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled))
-}
-
-/// An error and what caused it, outermost first.
-fn causes<'a>(error: &'a Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    let outermost: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    std::iter::successors(outermost, |cause| cause.source())
 }
 
 /// Set once a connection has delivered a response head: a failure on it afterwards may be a stale connection.
@@ -251,7 +282,7 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 impl Service<Uri> for Marking {
     type Response = Marked;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Error = Box<dyn StdError + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Marked, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -349,7 +380,7 @@ mod tests {
             stream.read_to_end(&mut seen).await.ok();
         };
         let mut builder = Client::builder(TokioExecutor::new());
-        let inner = HttpsConnectorBuilder::new().with_tls_config(tls().unwrap()).https_or_http();
+        let inner = HttpsConnectorBuilder::new().with_tls_config(tls::system().unwrap()).https_or_http();
         let connector = Marking { inner: inner.enable_http2().wrap_connector(HttpConnector::new()) };
         let client: Client<Marking, Full<Bytes>> = builder.http2_only(true).build(connector);
         let asks = async {

@@ -26,6 +26,7 @@ mod redact;
 pub mod route;
 mod send;
 mod target;
+mod tls;
 pub mod trail;
 pub mod validate;
 pub mod world;

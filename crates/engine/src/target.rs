@@ -126,8 +126,8 @@ impl Target {
         self.endpoint.wire
     }
 
-    pub(crate) fn protocol(&self) -> Protocol {
-        self.endpoint.protocol
+    pub(crate) fn protocol(&self) -> &Protocol {
+        &self.endpoint.protocol
     }
 
     pub(crate) fn error_quirk(&self) -> ErrorQuirk {

@@ -285,7 +285,7 @@ fn from_transport(transport: Transport) -> Fault {
     let (class, same_target, message) = match transport {
         Transport::Dns => (Class::PreSend, SameTarget::Once, "the host name did not resolve"),
         Transport::Connect => (Class::PreSend, SameTarget::Once, "no connection"),
-        Transport::Tls => (Class::PreSend, SameTarget::Once, "no secure connection"),
+        Transport::Tls => (Class::PreSend, SameTarget::Once, "no TLS connection"),
         Transport::RefusedStream => (Class::PreSend, SameTarget::Free, "the stream was refused unprocessed"),
         Transport::StaleConnection => (Class::PreSend, SameTarget::Free, "the pooled connection was closed"),
         Transport::ResetBeforeHeaders => {

@@ -2,12 +2,13 @@
 //! is simply there in the environment.
 
 use super::unenforced;
-use crate::config::{Credential, ProviderConfig};
+use crate::config::{Authority, Credential, ProviderConfig};
 use crate::raw::{At, Section};
 use crate::report::{Findings, Place, did_you_mean, shown};
 use crate::secrets::{Reference, Secrets};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeSet;
+use std::path::Path;
 use unfail_catalog::providers::quirks_of_wire;
 use unfail_catalog::{AUTO_ORDER, Auth, PROVIDERS, Provider, provider};
 
@@ -91,6 +92,7 @@ fn plain(row: &Provider, keys: Vec<Credential>) -> ProviderConfig {
         wire: row.wire.to_owned(),
         base_url: row.base_url.to_owned(),
         http2: false,
+        ca: None,
         auth: row.auth,
         keys,
         quirks: row.quirks,
@@ -102,6 +104,7 @@ fn plain(row: &Provider, keys: Vec<Credential>) -> ProviderConfig {
 fn declared(section: &Section, secrets: &dyn Secrets, findings: &mut Findings<'_>) -> Option<ProviderConfig> {
     unenforced::warn_table(section, "limits", findings);
     let base = base(section, findings)?;
+    let ca = authority(section, &base, secrets, findings);
     let keys = match section.references("keys") {
         Some(references) => {
             let keys = written_keys(section, &references, secrets, findings);
@@ -118,7 +121,37 @@ fn declared(section: &Section, secrets: &dyn Secrets, findings: &mut Findings<'_
         (false, Auth::None) => Auth::of_wire(&base.wire),
         (false, auth) => auth,
     };
-    Some(ProviderConfig { auth, keys, ..base })
+    Some(ProviderConfig { auth, keys, ca, ..base })
+}
+
+/// What every certificate in PEM begins with (RFC 7468 §5).
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
+
+/// Reads the certificates the table names. Whether they are any good is for the TLS library to say.
+fn authority(
+    section: &Section,
+    base: &ProviderConfig,
+    secrets: &dyn Secrets,
+    findings: &mut Findings<'_>,
+) -> Option<Authority> {
+    let At { value: Reference::File(path), place } = section.references("ca")?.pop()? else { return None };
+    if !base.base_url.starts_with("https://") {
+        findings.warning(&place, "has no effect: `base_url` is not `https`, so nothing is encrypted", None);
+    }
+    let name = format!("file:{path}");
+    match secrets.file(Path::new(path)) {
+        Ok(pem) if pem.contains(CERTIFICATE) => Some(Authority { name, pem: SecretString::from(pem) }),
+        Ok(_) => {
+            let hint = format!("it is text (PEM) with `{CERTIFICATE}` in it");
+            findings.problem(&place, format!("{} holds no certificate", shown(&name)), Some(hint));
+            None
+        }
+        Err(error) => {
+            let message = format!("{} cannot be read: {}", shown(&name), error.kind());
+            findings.problem(&place, message, None);
+            None
+        }
+    }
 }
 
 /// The provider before its keys are known: the catalog's row under what the file says.
@@ -133,6 +166,7 @@ fn base(section: &Section, findings: &mut Findings<'_>) -> Option<ProviderConfig
             wire: wire.to_owned(),
             base_url: String::new(),
             http2: false,
+            ca: None,
             // A host of one's own may need no key; writing one puts it where the wire has it.
             auth: Auth::None,
             keys: Vec::new(),

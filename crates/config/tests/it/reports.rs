@@ -111,6 +111,35 @@ base_url = \"http://b\"
 ",
     ),
     (
+        "authorities",
+        "\
+[providers.missing]
+wire = \"openai-chat\"
+base_url = \"https://10.0.0.5/v1\"
+ca = \"file:none.pem\"
+[providers.empty]
+wire = \"openai-chat\"
+base_url = \"https://10.0.0.5/v1\"
+ca = \"file:list.json\"
+[providers.bare]
+wire = \"openai-chat\"
+base_url = \"https://10.0.0.5/v1\"
+ca = \"ca.pem\"
+[providers.wrong]
+wire = \"openai-chat\"
+base_url = \"https://10.0.0.5/v1\"
+ca = [\"file:ca.pem\"]
+[providers.plain]
+wire = \"openai-chat\"
+base_url = \"http://10.0.0.5/v1\"
+ca = \"file:ca.pem\"
+[providers.good]
+wire = \"openai-chat\"
+base_url = \"https://10.0.0.5/v1\"
+ca = \"file:ca.pem\"
+",
+    ),
+    (
         "models",
         "\
 [models.qwen3]
@@ -235,7 +264,11 @@ fn world() -> World {
         ("TOGETHER_API_KEY", "tog-secret"),
         ("WEB", "web-secret"),
     ])
-    .and_files(&[("broken.json", "{\n  \"type\": }"), ("list.json", "[]")])
+    .and_files(&[
+        ("broken.json", "{\n  \"type\": }"),
+        ("list.json", "[]"),
+        ("ca.pem", "-----BEGIN CERTIFICATE-----\n"),
+    ])
 }
 
 #[test]

@@ -19,7 +19,12 @@ fn check(text: &str, arguments: &[&str]) -> Output {
 #[test]
 fn files_good_and_bad() {
     let keyed = GOOD.replace("base_url", "keys = [\"env:OWN_KEY\"]\nbase_url");
-    let table: [(&str, i32, &[&str]); 7] = [
+    let secure =
+        |ca: &str| GOOD.replace("base_url = \"http", &format!("ca = \"file:{ca}\"\nbase_url = \"https"));
+    let (missing, empty) = (secure("none.pem"), secure("unfail.toml"));
+    let table: [(&str, i32, &[&str]); 9] = [
+        (&missing, 1, &["unfail.toml:3", "providers.own.ca", "`file:none.pem` cannot be read", "1 problem"]),
+        (&empty, 1, &["unfail.toml:3", "`file:unfail.toml` holds no certificate", "1 problem"]),
         (GOOD, 0, &["unfail.toml: ok", "talk", "own/a", "no key needed"]),
         (&keyed, 0, &["env:OWN_KEY"]),
         ("", 0, &["unfail.toml: ok", "no provider can be used yet", "unfail demo"]),
@@ -48,6 +53,24 @@ fn files_good_and_bad() {
             assert!(!problem["message"].as_str().unwrap().is_empty(), "{problem}");
         }
         assert!(!json.out.contains("secret-value"), "{}", json.out);
+    }
+}
+
+/// A file that looks like certificates and holds none is found as well, and what else is in it is not shown.
+#[test]
+fn a_certificate_that_cannot_be_used_is_said() {
+    let text = GOOD.replace("base_url = \"http", "ca = \"file:ca.pem\"\nbase_url = \"https");
+    for (lines, why) in [("AAAA", "cannot be used"), ("secret!value", "is no PEM")] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("unfail.toml"), &text).unwrap();
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n");
+        std::fs::write(folder.path().join("ca.pem"), pem).unwrap();
+        let output = run(&mut unfail(folder.path(), &["check"]));
+        assert_eq!(output.code, Some(1), "{}", output.out);
+        for part in ["`file:ca.pem` of `own`", why, "unfail.toml: cannot be used"] {
+            assert!(output.out.contains(part), "{part:?} is not in:\n{}", output.out);
+        }
+        assert!(!output.out.contains("secret!value"), "{}", output.out);
     }
 }
 

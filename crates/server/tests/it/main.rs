@@ -2,6 +2,8 @@
 //! failure in between. Nothing here knows how the endpoint is made.
 
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod cascade;
 #[cfg(test)]
 mod commit;
@@ -16,7 +18,13 @@ mod face;
 #[cfg(test)]
 mod fit;
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
+mod front;
+#[cfg(test)]
 mod gone;
+#[cfg(test)]
+mod h2;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -33,5 +41,7 @@ mod stage;
 mod stale;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod way;

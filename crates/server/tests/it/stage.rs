@@ -28,8 +28,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plot {
     cast: Vec<(Speaks, Script)>,
-    /// Where providers that are not simulated listen, behind the simulated ones in the chain.
-    guests: Vec<(Speaks, SocketAddr)>,
+    /// Providers that are not simulated, behind the simulated ones in the chain.
+    guests: Vec<(Speaks, Place)>,
     server: String,
     route: String,
     more: String,
@@ -38,6 +38,15 @@ pub(crate) struct Plot {
     /// Keys every provider has besides its own.
     spare_keys: Vec<String>,
     log: Option<Kept>,
+}
+
+/// Where a provider is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    /// Its base URL, without a path.
+    pub(crate) url: String,
+    /// More lines of its table.
+    pub(crate) more: String,
 }
 
 /// What was written, for a test to read.
@@ -88,8 +97,13 @@ impl Plot {
     }
 
     /// A provider of the test's own making, at the end of the chain.
-    pub(crate) fn guest(mut self, wire: Speaks, address: SocketAddr) -> Self {
-        self.guests.push((wire, address));
+    pub(crate) fn guest(self, wire: Speaks, address: SocketAddr) -> Self {
+        self.guest_at(wire, Place { url: format!("http://{address}"), ..Place::default() })
+    }
+
+    /// The same, somewhere.
+    pub(crate) fn guest_at(mut self, wire: Speaks, place: Place) -> Self {
+        self.guests.push((wire, place));
         self
     }
 
@@ -150,14 +164,15 @@ impl Plot {
             spare.push_str(&format!(", \"env:SPARE_{number}\""));
             self.secrets.push((format!("SPARE_{number}"), key.clone()));
         }
-        let simulated = providers.iter().map(|provider| (provider.wire(), provider.address()));
-        let all: Vec<_> = simulated.chain(self.guests.iter().copied()).collect();
+        let place = |provider: &Provider| Place { url: provider.base_url(), ..Place::default() };
+        let simulated = providers.iter().map(|provider| (provider.wire(), place(provider)));
+        let all: Vec<_> = simulated.chain(self.guests.iter().cloned()).collect();
         let names = CAST.iter().take(all.len());
-        for ((wire, address), name) in all.iter().zip(names.clone()) {
+        for ((wire, Place { url, more }), name) in all.iter().zip(names.clone()) {
             let path = if *wire == Speaks::OpenAiChat { "/v1" } else { "" };
             text.push_str(&format!(
-                "[providers.{name}]\nwire = \"{wire}\"\nbase_url = \"http://{address}{path}\"\n\
-                 keys = [\"env:KEY_OF_{name}\"{spare}]\n"
+                "[providers.{name}]\nwire = \"{wire}\"\nbase_url = \"{url}{path}\"\n\
+                 keys = [\"env:KEY_OF_{name}\"{spare}]\n{more}"
             ));
             self.secrets.push((format!("KEY_OF_{name}"), key_of(name)));
         }

@@ -55,6 +55,8 @@ pub(crate) enum Deed {
     LastWords,
     /// Nothing is heard of this connection any more.
     Silence,
+    /// Not with a request, but with the next connection: it goes away and ends before anything was asked.
+    Unwelcome,
 }
 
 /// A point in an answer.
@@ -169,6 +171,10 @@ async fn serve(stream: TcpStream, tls: &TlsAcceptor, shared: &Shared) -> io::Res
     };
     let mut conn = Conn { stream, number };
     conn.send(SETTINGS, 0, 0, &[]).await?;
+    if shared.deeds.lock().unwrap().pop_front_if(|deed| *deed == Deed::Unwelcome).is_some() {
+        conn.go_away(0, NO_ERROR).await?;
+        return conn.end().await.map(drop);
+    }
     let mut bodies: Vec<(u32, Vec<u8>)> = Vec::new();
     loop {
         let (kind, flags, id, payload) = conn.next().await?;
@@ -237,7 +243,7 @@ impl Conn {
                 self.data(id, &body[BEGINNING..], 100).await?;
                 return self.end().await;
             }
-            Deed::LastWords => {
+            Deed::LastWords | Deed::Unwelcome => {
                 self.go_away(id, NO_ERROR).await?;
                 return self.end().await;
             }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use unfail_sim::{Act, Break, Script, Speaks};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use unfail_sim::{Act, Break, Provider, Script, Speaks};
 use unfail_testkit::eventually;
 
 use crate::stage::{PATIENCE, Plot, each};
@@ -38,6 +40,24 @@ async fn a_connection_closed_while_idle_is_not_used() {
         let told = stage.ask(Way::OpenAi, false).await;
         assert!(told.is_complete() && told.text.contains("alder heard"), "{wire}: {told:?}");
         assert_eq!(told.trail(), "alder:ok", "{wire}");
+    }
+}
+
+/// A listener that ends every connection at once has not read a request, and is left alone like any other that fails.
+#[tokio::test]
+async fn a_provider_that_takes_no_request_is_left_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { while listener.accept().await.is_ok() {} });
+    for stream in [false, true] {
+        let second = Provider::start(Speaks::Gemini, Script::default()).unwrap();
+        let plot = Plot::default().guest(Speaks::OpenAiChat, address).guest(Speaks::Gemini, second.address());
+        let stage = plot.route(STRICT).open().await;
+        let told = stage.ask(Way::Run, stream).await;
+        assert!(told.is_complete(), "{told:?}");
+        assert!(["alder:pre_send,birch:ok", "alder:transient,birch:ok"].contains(&told.trail()), "{told:?}");
+        assert_eq!(stage.ask(Way::Run, stream).await.trail(), "alder:closed,birch:ok");
     }
 }
 

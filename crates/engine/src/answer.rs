@@ -1,7 +1,7 @@
 //! An answer on its way to the caller.
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use unfail_policy::classify::{Fault, Phase};
@@ -52,13 +52,16 @@ pub enum Content {
     Stream(Box<AnswerStream>),
 }
 
+const TARGET: HeaderName = HeaderName::from_static("x-unfail-target");
+const COST: HeaderName = HeaderName::from_static("x-unfail-cost-usd");
+
 impl Head {
     /// The headers of developer mode.
     pub fn write_headers(&self, headers: &mut HeaderMap) {
-        put(headers, "x-unfail-target", &self.target);
+        put(headers, TARGET, &self.target);
         self.trail.write_headers(headers);
         if let Some(cost) = self.cost_usd {
-            put(headers, "x-unfail-cost-usd", &format!("{cost:.8}"));
+            put(headers, COST, &format!("{cost:.8}"));
         }
     }
 }

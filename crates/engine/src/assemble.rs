@@ -9,8 +9,8 @@ use unfail_wire::Wire;
 use unfail_wire::wires::wire;
 
 use crate::cells::{CellRegistry, DomainNames};
-use crate::http::Protocol;
-use crate::target::{Chain, Credential, Endpoint, Target, TargetParts};
+use crate::pool::Origin;
+use crate::target::{Chain, Credential, Endpoint, Protocol, Target, TargetParts};
 use crate::tls::Trust;
 use crate::validate::{Demand, Schema};
 
@@ -48,14 +48,14 @@ impl Workshop {
             let endpoint = Arc::new(endpoint(row, wire)?);
             let mut credentials = Vec::new();
             for key in &row.keys {
-                let credential = Credential::new(number, row.auth, Some(key.secret.clone()), wire);
+                let credential = Credential::new(number, row.auth, Some(key.secret.clone()), &endpoint);
                 let credential =
                     credential.map_err(|error| format!("{} of `{}`: {error}", key.name, row.id))?;
                 credentials.push(Named { name: key.name.clone(), credential: Arc::new(credential) });
                 number += 1;
             }
             if credentials.is_empty() {
-                let credential = Arc::new(Credential::new(number, row.auth, None, wire)?);
+                let credential = Arc::new(Credential::new(number, row.auth, None, &endpoint)?);
                 credentials.push(Named { name: "none".to_owned(), credential });
                 number += 1;
             }
@@ -133,20 +133,15 @@ impl Workshop {
 fn endpoint(row: &ProviderConfig, wire: &'static dyn Wire) -> Result<Endpoint, String> {
     let wrong = |why: &str| format!("base URL of `{}`: {why}", row.id);
     let uri: Uri = row.base_url.parse().map_err(|_| wrong("not a URL"))?;
-    let parts = uri.into_parts();
-    let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-        return Err(wrong("needs a scheme and a host"));
-    };
-    let path = parts.path_and_query.as_ref().map_or("", |path| path.path());
+    let origin = Origin::of(&uri).ok_or_else(|| wrong("needs a scheme and a host"))?;
     let trust = row.ca.as_ref().map(|ca| {
         Trust::of(ca.pem.expose_secret()).map_err(|why| format!("`{}` of `{}` {why}", ca.name, row.id))
     });
     let trust = trust.transpose()?;
     Ok(Endpoint {
         wire,
-        scheme,
-        authority,
-        base_path: path.trim_end_matches('/').to_owned(),
+        origin,
+        base_path: uri.path().trim_end_matches('/').to_owned(),
         protocol: Protocol { http2: row.http2, trust },
         quirks: row.quirks,
     })

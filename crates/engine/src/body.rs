@@ -12,7 +12,8 @@ use std::io::Write;
 use unfail_policy::classify::{Limit, Transport};
 use unfail_policy::time::Time;
 
-use crate::http::{Trouble, deepest};
+use crate::pool::Lease;
+use crate::trouble::{Trouble, deepest};
 use crate::world::World;
 
 /// Largest complete answer accepted, after decompression.
@@ -22,6 +23,8 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 32 << 20;
 #[derive(Debug)]
 pub(crate) struct Body {
     incoming: Incoming,
+    /// The connection, to be given back at the end.
+    lease: Option<Lease>,
     coding: Coding,
     ended: bool,
 }
@@ -106,14 +109,18 @@ impl Body {
     ///
     /// # Errors
     /// [`BodyFault::Flawed`] for an encoding nobody asked for and unfail cannot read.
-    pub(crate) fn new(headers: &HeaderMap, incoming: Incoming) -> Result<Self, BodyFault> {
+    pub(crate) fn new(
+        headers: &HeaderMap,
+        incoming: Incoming,
+        lease: Option<Lease>,
+    ) -> Result<Self, BodyFault> {
         let coding = match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
             None | Some(b"" | b"identity") => Coding::Identity,
             Some(b"gzip" | b"x-gzip") => Coding::Gzip(GzDecoder::new(Room::default())),
             Some(b"deflate") => Coding::Deflate(ZlibDecoder::new(Room::default())),
             Some(_) => return Err(BodyFault::Flawed("a content encoding that was not asked for")),
         };
-        Ok(Self { incoming, coding, ended: false })
+        Ok(Self { incoming, lease, coding, ended: false })
     }
 
     /// The next bytes, or `None` at the end.
@@ -140,6 +147,9 @@ impl Body {
                 }
                 None => {
                     self.ended = true;
+                    if let Some(lease) = self.lease.take() {
+                        lease.finish();
+                    }
                     self.coding.finish()?
                 }
             };

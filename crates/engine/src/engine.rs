@@ -50,11 +50,13 @@ impl Engine {
     /// # Errors
     /// A configuration that cannot be served (a URL, key or schema that is unusable), or no TLS.
     pub fn new(config: Config, log: Log) -> Result<Self, EngineError> {
+        let world = World::start();
         let cells = Arc::new(CellRegistry::default());
         let snapshot = snapshot(config, &cells)?;
-        let client = HttpClient::new().map_err(|error| EngineError(format!("cannot set up TLS: {error}")))?;
+        let client =
+            HttpClient::new(world).map_err(|error| EngineError(format!("cannot set up TLS: {error}")))?;
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-        Ok(Self { snapshot, cells, client, world: World::start(), log })
+        Ok(Self { snapshot, cells, client, world, log })
     }
 
     /// The same engine for another runtime: configuration, memory and log are shared, connections are not.

@@ -8,10 +8,10 @@ use unfail_wire::error_body::ErrorBody;
 use unfail_wire::format::Invalid;
 
 use crate::body::BodyFault;
-use crate::http::Trouble;
 use crate::reader::ReadFault;
 use crate::redact::redact;
 use crate::target::Target;
+use crate::trouble::Trouble;
 use crate::world::World;
 
 /// Judges what one target did.

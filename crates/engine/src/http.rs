@@ -4,71 +4,29 @@
 //! a [`Trouble`] that says what the transport did. Redirects are never followed and proxies never used.
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector, capture_connection};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::error::Error as StdError;
-use std::future::Future;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::io;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::net::TcpStream;
-use tower_service::Service;
 use unfail_policy::classify::{Limit, Transport};
-use unfail_policy::time::Time;
 
+use crate::marking::{Marking, Used};
+use crate::pool::{IDLE, Lease, Pool};
+use crate::target::Endpoint;
 use crate::tls::{self, Trust};
+use crate::trouble::{HeadLimits, STALE, Trouble, cause, deepest, unconnected};
 use crate::world::World;
 
-/// Idle connections are dropped before the usual server-side idle limit of one minute.
-const IDLE: Duration = Duration::from_secs(50);
-/// Idle connections kept per provider host.
-const IDLE_PER_HOST: usize = 256;
 /// HTTP/2 flow-control windows large enough that small token frames never wait for an update.
 const H2_STREAM_WINDOW: u32 = 1 << 20;
 const H2_CONNECTION_WINDOW: u32 = 8 << 20;
-/// A pooled connection that was closed before it was used again says so within a round trip, a quarter of a second
-/// around the world. One that breaks later has carried the request. Neither is certain: see ARCHITECTURE.md on what
-/// may be sent twice.
-const STALE: Duration = Duration::from_millis(250);
-
-/// How a provider is spoken to.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Protocol {
-    /// HTTP/2 where the server agrees to it; else HTTP/1.1 with keep-alive, which is the cheapest, and one stuck
-    /// connection harms one request.
-    pub(crate) http2: bool,
-    /// Whom to trust, where that is not the system's affair.
-    pub(crate) trust: Option<Trust>,
-}
-
-/// What the transport did instead of delivering a response.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    /// It failed.
-    Fault(Transport, String),
-    /// It took too long.
-    Late(Limit),
-}
-
-/// When to give up on a response head.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct HeadLimits {
-    /// A connection must stand by then.
-    pub(crate) connected: Time,
-    /// The response head must be there by then.
-    pub(crate) head: Time,
-}
-
-/// Pools of connections, shared by all requests of the process.
+/// Pools of connections of one runtime.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
     /// Under the system's certificate authorities.
@@ -76,6 +34,7 @@ pub(crate) struct HttpClient {
     usual_tls: rustls::ClientConfig,
     /// Under those of one provider: a connection they vouched for is not for any other.
     own: Mutex<Vec<(Weak<rustls::ClientConfig>, Pools)>>,
+    world: World,
 }
 
 impl HttpClient {
@@ -83,17 +42,17 @@ impl HttpClient {
     ///
     /// # Errors
     /// When the TLS library refuses its own defaults.
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self::with(tls::system()?))
+    pub(crate) fn new(world: World) -> io::Result<Self> {
+        Ok(Self::with(tls::system()?, world))
     }
 
     /// Another client with pools of its own: a runtime must not use connections that another one drives.
     pub(crate) fn sibling(&self) -> Self {
-        Self::with(self.usual_tls.clone())
+        Self::with(self.usual_tls.clone(), self.world)
     }
 
-    fn with(tls: rustls::ClientConfig) -> Self {
-        Self { usual: Pools::new(&tls), usual_tls: tls, own: Mutex::default() }
+    fn with(tls: rustls::ClientConfig, world: World) -> Self {
+        Self { usual: Pools::new(&tls, world), usual_tls: tls, own: Mutex::default(), world }
     }
 
     /// The pools under `trust`, made when they are first asked for.
@@ -105,108 +64,108 @@ impl HttpClient {
         }
         // A configuration that was replaced takes its trust with it.
         own.retain(|(known, _)| known.strong_count() > 0);
-        let pools = Pools::new(trust.config());
+        let pools = Pools::new(trust.config(), self.world);
         own.push((Arc::downgrade(trust.config()), pools.clone()));
         pools
     }
 
-    /// Sends one request and waits for the head of its response.
+    /// Sends one request and waits for the head of its response. The lease, where there is one, is to be finished
+    /// when the body was read to its end.
     pub(crate) async fn send(
         &self,
-        mut request: Request<Full<Bytes>>,
-        protocol: &Protocol,
+        request: Request<Full<Bytes>>,
+        endpoint: &Endpoint,
         limits: HeadLimits,
-        world: World,
-    ) -> Result<Response<Incoming>, Trouble> {
-        let connection = capture_connection(&mut request);
-        let own = protocol.trust.as_ref().map(|trust| self.under(trust));
+    ) -> Result<(Response<Incoming>, Option<Lease>), Trouble> {
+        let own = endpoint.protocol.trust.as_ref().map(|trust| self.under(trust));
         let pools = own.as_ref().unwrap_or(&self.usual);
-        let client = if protocol.http2 { &pools.http2 } else { &pools.http1 };
-        let mut response = pin!(client.request(request));
-        let stale = world.now() + STALE;
-        // One timer for both limits: it first rings for the connection, then for the head.
-        let mut bell = pin!(world.sleep_until(limits.connected.min(limits.head)));
-        let mut connecting = true;
-        let done = loop {
-            tokio::select! {
-                biased;
-                done = &mut response => break done,
-                () = &mut bell => {
-                    if connecting && connection.connection_metadata().is_none() {
-                        return Err(Trouble::Late(Limit::Connect));
-                    }
-                    if !connecting || limits.head <= limits.connected {
-                        // It may be dead, and over HTTP/2 everybody else would go on waiting for it.
-                        if let Some(connected) = connection.connection_metadata().as_ref() {
-                            connected.poison();
-                        }
-                        return Err(Trouble::Late(Limit::FirstToken));
-                    }
-                    connecting = false;
-                    bell.set(world.sleep_until(limits.head));
-                }
-            }
-        };
-        match done {
-            Ok(response) => {
-                if let Some(used) = response.extensions().get::<Used>() {
-                    used.0.store(true, Ordering::Relaxed);
-                }
-                Ok(response)
-            }
-            Err(error) => Err(trouble(&error, world.now() < stale)),
+        if endpoint.protocol.http2 {
+            let response = Box::pin(share(&pools.http2, request, limits, self.world)).await?;
+            return Ok((response, None));
         }
+        let (response, lease) = pools.http1.send(request, &endpoint.origin, limits).await?;
+        Ok((response, Some(lease)))
+    }
+}
+
+/// A request on a connection that others may use at the same time.
+async fn share(
+    client: &Client<Marking, Full<Bytes>>,
+    mut request: Request<Full<Bytes>>,
+    limits: HeadLimits,
+    world: World,
+) -> Result<Response<Incoming>, Trouble> {
+    let connection = capture_connection(&mut request);
+    let mut response = pin!(client.request(request));
+    let stale = world.now() + STALE;
+    // One timer for both limits: it first rings for the connection, then for the head.
+    let mut bell = pin!(world.sleep_until(limits.connected.min(limits.head)));
+    let mut connecting = true;
+    let done = loop {
+        tokio::select! {
+            biased;
+            done = &mut response => break done,
+            () = &mut bell => {
+                if connecting && connection.connection_metadata().is_none() {
+                    return Err(Trouble::Late(Limit::Connect));
+                }
+                if !connecting || limits.head <= limits.connected {
+                    // It may be dead, and everybody else would go on waiting for it.
+                    if let Some(connected) = connection.connection_metadata().as_ref() {
+                        connected.poison();
+                    }
+                    return Err(Trouble::Late(Limit::FirstToken));
+                }
+                connecting = false;
+                bell.set(world.sleep_until(limits.head));
+            }
+        }
+    };
+    match done {
+        Ok(response) => {
+            if let Some(used) = response.extensions().get::<Used>() {
+                used.mark();
+            }
+            Ok(response)
+        }
+        Err(error) => Err(trouble(&error, world.now() < stale)),
     }
 }
 
 /// Connections under the same certificate authorities, by host.
 #[derive(Debug, Clone)]
 struct Pools {
-    http1: Client<Marking, Full<Bytes>>,
+    http1: Pool,
     http2: Client<Marking, Full<Bytes>>,
 }
 
 impl Pools {
-    fn new(tls: &rustls::ClientConfig) -> Self {
-        let connector = |both: bool| {
+    fn new(tls: &rustls::ClientConfig, world: World) -> Self {
+        let tcp = || {
             let mut tcp = HttpConnector::new();
             tcp.set_nodelay(true);
             tcp.enforce_http(false);
-            let builder = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
-            let inner = if both {
-                builder.enable_all_versions().wrap_connector(tcp)
-            } else {
-                builder.enable_http1().wrap_connector(tcp)
-            };
-            Marking { inner }
+            tcp
         };
+        let connector = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
             .http2_initial_stream_window_size(H2_STREAM_WINDOW)
             .http2_initial_connection_window_size(H2_CONNECTION_WINDOW);
-        Self { http1: builder.build(connector(false)), http2: builder.build(connector(true)) }
+        let http2 = builder.build(Marking { inner: connector().enable_all_versions().wrap_connector(tcp()) });
+        Self { http1: Pool::new(connector().enable_http1().wrap_connector(tcp()), world), http2 }
     }
 }
 
 /// Names what went wrong, from the innermost cause the client tells; `soon` after the request was sent.
 fn trouble(error: &Error, soon: bool) -> Trouble {
-    let text = deepest(error);
-    let fault = if error.is_connect() { unconnected(error, &text) } else { unanswered(error, soon) };
-    Trouble::Fault(fault, text)
-}
-
-/// Why no connection stands.
-fn unconnected(error: &Error, text: &str) -> Transport {
-    if text.contains("dns") || text.contains("lookup") {
-        Transport::Dns
-    } else if cause::<rustls::Error>(error).is_some() || text.contains("tls") || text.contains("handshake") {
-        Transport::Tls
+    if error.is_connect() {
+        unconnected(error)
     } else {
-        Transport::Connect
+        Trouble::Fault(unanswered(error, soon), deepest(error))
     }
 }
 
@@ -239,113 +198,7 @@ fn used(error: &Error) -> bool {
     if let Some(connected) = error.connect_info() {
         connected.get_extras(&mut extensions);
     }
-    extensions.get::<Used>().is_some_and(|used| used.0.load(Ordering::Relaxed))
-}
-
-/// The cause of this type, if there is one. An `io::Error` tells the source of what it holds for its own, so that is
-/// looked at as well.
-fn cause<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
-    let mut next = Some(error);
-    while let Some(this) = next {
-        if let Some(found) = this.downcast_ref() {
-            return Some(found);
-        }
-        let held = this.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match held {
-            Some(held) => Some(held),
-            None => this.source(),
-        };
-    }
-    None
-}
-
-/// The innermost error text: the outer ones only say "client error".
-pub(crate) fn deepest(error: &dyn StdError) -> String {
-    let mut innermost: &dyn StdError = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
-
-/// Set once a connection has delivered a response head: a failure on it afterwards may be a stale connection.
-#[derive(Debug, Clone, Default)]
-struct Used(Arc<AtomicBool>);
-
-/// A connector whose connections remember whether they have been used.
-#[derive(Debug, Clone)]
-struct Marking {
-    inner: HttpsConnector<HttpConnector>,
-}
-
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
-
-impl Service<Uri> for Marking {
-    type Response = Marked;
-    type Error = Box<dyn StdError + Send + Sync>;
-    type Future = Pin<Box<dyn Future<Output = Result<Marked, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.inner.call(uri);
-        Box::pin(async move { Ok(Marked { stream: connecting.await?, used: Used::default() }) })
-    }
-}
-
-/// A connection and whether it has been used.
-#[derive(Debug)]
-struct Marked {
-    stream: Stream,
-    used: Used,
-}
-
-impl Connection for Marked {
-    fn connected(&self) -> Connected {
-        self.stream.connected().extra(self.used.clone())
-    }
-}
-
-impl Read for Marked {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl Write for Marked {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
+    extensions.get::<Used>().is_some_and(Used::is_marked)
 }
 
 #[cfg(test)]
@@ -386,7 +239,7 @@ mod tests {
         let asks = async {
             for _ in 1..answers.len() {
                 let response = client.request(post(&uri)).await.unwrap();
-                response.extensions().get::<Used>().unwrap().0.store(true, Ordering::Relaxed);
+                response.extensions().get::<Used>().unwrap().mark();
             }
             client.request(post(&uri)).await.unwrap_err()
         };

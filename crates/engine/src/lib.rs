@@ -19,7 +19,9 @@ pub mod failure;
 mod fault;
 mod http;
 pub mod identify;
+mod marking;
 pub mod observe;
+mod pool;
 mod reader;
 mod recorder;
 mod redact;
@@ -28,6 +30,7 @@ mod send;
 mod target;
 mod tls;
 pub mod trail;
+mod trouble;
 pub mod validate;
 pub mod world;
 

@@ -5,9 +5,9 @@
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, Request, Response};
+use http::response::Parts;
+use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::time::Duration;
 use unfail_policy::attempt::Limits;
@@ -22,9 +22,10 @@ use unfail_wire::format::{Flaw, Refusal};
 use crate::body::{ANSWER_BYTES_MAX, Body};
 use crate::call::{Ask, Translation};
 use crate::fault::{self, Judge};
-use crate::http::{HeadLimits, HttpClient, Trouble};
+use crate::http::HttpClient;
 use crate::reader::{Reader, Silence};
 use crate::target::Target;
+use crate::trouble::{HeadLimits, Trouble};
 use crate::validate::Demand;
 use crate::world::World;
 
@@ -98,8 +99,8 @@ impl Sender<'_> {
     pub(crate) async fn send(&self, target: &Target, limits: &Limits) -> Result<Got, Missed> {
         let Written { body, passes } = self.write(target)?;
         let due = Due::new(self.world.now(), limits, self.ask.stream());
-        let response = self.head(target, body, &due).await?;
-        self.read(target, response, &due, passes).await.map_err(Missed::Failed)
+        let (parts, body) = self.head(target, body, &due).await?;
+        self.read(target, (&parts.headers, body), &due, passes).await.map_err(Missed::Failed)
     }
 
     /// The longest that a call sent now may take until its answer has content, as far as that is held back.
@@ -130,22 +131,24 @@ impl Sender<'_> {
     }
 
     /// Out with the request, in with a success head; anything else is a fault.
-    async fn head(&self, target: &Target, body: Bytes, due: &Due) -> Result<Response<Incoming>, Missed> {
+    async fn head(&self, target: &Target, body: Bytes, due: &Due) -> Result<(Parts, Body), Missed> {
         let head = HeadLimits { connected: due.connected, head: due.first };
         let request = self.request(target, body);
-        let sent = self.client.send(request, target.protocol(), head, self.world).await;
-        let response = sent.map_err(|trouble| {
+        let sent = self.client.send(request, &target.endpoint, head).await;
+        let (response, lease) = sent.map_err(|trouble| {
             let fault = self.judge(target, Phase::Sent).trouble(&trouble);
             match trouble {
                 Trouble::Fault(Transport::StaleConnection, _) => Missed::Stale(fault),
                 _ => Missed::Failed(fault),
             }
         })?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
         let (parts, incoming) = response.into_parts();
-        let read = match Body::new(&parts.headers, incoming) {
+        let body = Body::new(&parts.headers, incoming, lease);
+        if parts.status.is_success() {
+            let wrong = |fault| Missed::Failed(self.judge(target, Phase::Headers).body(&fault));
+            return Ok((parts, body.map_err(wrong)?));
+        }
+        let read = match body {
             Ok(body) => {
                 let until = due.first.min(self.world.now() + ERROR_BODY_TIME);
                 body.collect(until, Limit::FirstToken, self.world).await
@@ -160,7 +163,7 @@ impl Sender<'_> {
     fn request(&self, target: &Target, body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = target.uri(self.ask.stream());
+        *request.uri_mut() = target.uri(self.ask.stream()).clone();
         *request.headers_mut() = target.headers().clone();
         request
     }
@@ -168,14 +171,12 @@ impl Sender<'_> {
     async fn read(
         &self,
         target: &Target,
-        response: Response<Incoming>,
+        (headers, body): (&HeaderMap, Body),
         due: &Due,
         passes: bool,
     ) -> Result<Got, Fault> {
         let judge = self.judge(target, Phase::Headers);
-        let (parts, incoming) = response.into_parts();
-        let streams = is_event_stream(&parts.headers);
-        let body = Body::new(&parts.headers, incoming).map_err(|fault| judge.body(&fault))?;
+        let streams = is_event_stream(headers);
         if streams && !self.ask.stream() {
             return Err(judge.flaw(Flawed::WrongContentType, None));
         }

@@ -1,7 +1,6 @@
 //! What an attempt is sent to: a provider, a model and a credential, resolved once when the configuration is read.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -12,22 +11,54 @@ use unfail_wire::Wire;
 use unfail_wire::target::{ErrorQuirk, JsonMode, Quirks, Target as Facts, Traits};
 
 use crate::cells::Cells;
-use crate::http::Protocol;
+use crate::pool::Origin;
+use crate::tls::Trust;
 use crate::validate::Demand;
 
 /// Output limit sent where one is needed, the caller gave none and the model's own is unknown.
 const DEFAULT_MAX_TOKENS: u64 = 4_096;
 
+/// How a provider is spoken to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Protocol {
+    /// HTTP/2 where the server agrees to it; else HTTP/1.1 with keep-alive, which is the cheapest, and one stuck
+    /// connection harms one request.
+    pub(crate) http2: bool,
+    /// Whom to trust, where that is not the system's affair.
+    pub(crate) trust: Option<Trust>,
+}
+
 /// Where one provider is reached, shared by its targets.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) wire: &'static dyn Wire,
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
+    pub(crate) origin: Origin,
     /// Path of the base URL, without a slash at the end.
     pub(crate) base_path: String,
     pub(crate) protocol: Protocol,
     pub(crate) quirks: Quirks,
+}
+
+impl Endpoint {
+    /// The address of `path` as a request line of the endpoint's protocol has it.
+    fn uri(&self, path: &str) -> Option<Uri> {
+        if self.protocol.http2 { self.origin.with(path) } else { path.parse().ok() }
+    }
+
+    /// Headers that only depend on where a request goes.
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        // HTTP/2 has a field of its own for it.
+        if !self.protocol.http2 {
+            headers.insert(HOST, self.origin.host());
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in self.wire.headers() {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers
+    }
 }
 
 /// A key for a provider.
@@ -46,7 +77,7 @@ impl std::fmt::Debug for Credential {
 }
 
 impl Credential {
-    /// The headers that carry `secret`, with those the wire always demands.
+    /// The headers that carry `secret`, with those the endpoint always demands.
     ///
     /// # Errors
     /// When the secret has characters no header may have; the message does not show it.
@@ -54,14 +85,9 @@ impl Credential {
         number: u32,
         auth: Auth,
         secret: Option<SecretString>,
-        wire: &dyn Wire,
+        endpoint: &Endpoint,
     ) -> Result<Self, String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        for (name, value) in wire.headers() {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let mut headers = endpoint.headers();
         if let Some(secret) = &secret {
             let (name, text) = match auth {
                 Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", secret.expose_secret())),
@@ -93,8 +119,8 @@ pub(crate) struct Target {
     pub(crate) cells: Cells,
     /// The catalog knows the model.
     listed: bool,
-    whole: PathAndQuery,
-    stream: PathAndQuery,
+    whole: Uri,
+    stream: Uri,
 }
 
 /// The parts a target is made of.
@@ -114,20 +140,16 @@ impl Target {
     /// When the model's name cannot stand in a URL the wire puts it in.
     pub(crate) fn new(parts: TargetParts) -> Result<Self, String> {
         let TargetParts { label, model, endpoint, credential, traits, price, cells, listed } = parts;
-        let path = |stream| {
-            let text = format!("{}{}", endpoint.base_path, endpoint.wire.path(&model, stream));
-            PathAndQuery::try_from(text).map_err(|_| format!("`{label}` makes no valid URL"))
+        let uri = |stream| {
+            let path = format!("{}{}", endpoint.base_path, endpoint.wire.path(&model, stream));
+            endpoint.uri(&path).ok_or_else(|| format!("`{label}` makes no valid URL"))
         };
-        let (whole, stream) = (path(false)?, path(true)?);
+        let (whole, stream) = (uri(false)?, uri(true)?);
         Ok(Self { label, model, endpoint, credential, traits, price, cells, listed, whole, stream })
     }
 
     pub(crate) fn wire(&self) -> &'static dyn Wire {
         self.endpoint.wire
-    }
-
-    pub(crate) fn protocol(&self) -> &Protocol {
-        &self.endpoint.protocol
     }
 
     pub(crate) fn error_quirk(&self) -> ErrorQuirk {
@@ -161,14 +183,8 @@ impl Target {
         }
     }
 
-    pub(crate) fn uri(&self, stream: bool) -> Uri {
-        let path = if stream { &self.stream } else { &self.whole };
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.endpoint.scheme.clone());
-        parts.authority = Some(self.endpoint.authority.clone());
-        parts.path_and_query = Some(path.clone());
-        // All three parts are set, so this cannot fail; an empty URI would fail to connect.
-        Uri::from_parts(parts).unwrap_or_default()
+    pub(crate) fn uri(&self, stream: bool) -> &Uri {
+        if stream { &self.stream } else { &self.whole }
     }
 
     /// Headers of every request: authentication and what the wire demands. Nothing of the caller's, nothing of

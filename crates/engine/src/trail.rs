@@ -53,15 +53,19 @@ impl Trail {
 
     /// The headers of developer mode that tell how an answer was, or was not, found.
     pub fn write_headers(&self, headers: &mut HeaderMap) {
-        put(headers, "x-unfail-route", &self.route);
-        put(headers, "x-unfail-attempts", &self.calls.to_string());
-        put(headers, "x-unfail-trail", &self.compact());
+        put(headers, ROUTE, &self.route);
+        headers.insert(ATTEMPTS, HeaderValue::from(self.calls));
+        put(headers, TRAIL, &self.compact());
     }
 }
 
+const ROUTE: HeaderName = HeaderName::from_static("x-unfail-route");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-unfail-attempts");
+const TRAIL: HeaderName = HeaderName::from_static("x-unfail-trail");
+
 /// Sets a header if the value can stand in one.
-pub(crate) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
+        headers.insert(name, value);
     }
 }

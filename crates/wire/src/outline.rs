@@ -19,6 +19,8 @@ pub struct Outline<'a> {
     pub needs: Needs,
     /// Opaque id of the end user.
     pub user: Option<Cow<'a, str>>,
+    /// No message holds more than a usual role and one text: nothing inside them needs adapting.
+    pub(crate) plain_messages: bool,
     /// Where the top-level members of the body stand, when the scan could note it in passing: adapting the body then
     /// needs no scan of its own.
     pub(crate) members: Option<Members<'a>>,

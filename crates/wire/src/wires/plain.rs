@@ -122,6 +122,7 @@ impl Asked {
             stream_usage,
             needs,
             user: user.map(Cow::Owned),
+            plain_messages: false,
             members: None,
         }
     }

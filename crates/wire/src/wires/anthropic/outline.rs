@@ -280,6 +280,7 @@ impl<'de> Scan<'de> {
             stream_usage: self.stream,
             needs: Needs { input_tokens, ..self.needs },
             user: self.user,
+            plain_messages: false,
             members: self.log.members(body),
         })
     }

@@ -41,6 +41,7 @@ pub(super) fn outline(inbound: Inbound<'_>) -> Result<Outline<'_>, Invalid> {
         stream_usage: inbound.path_stream,
         needs: Needs { input_tokens, ..facts.needs },
         user: None,
+        plain_messages: false,
         members: None,
     })
 }

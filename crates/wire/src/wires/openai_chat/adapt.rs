@@ -33,7 +33,7 @@ pub(super) fn adapt(
     limit(&members, &mut edits, outline, target);
     stream(&members, &mut edits, outline, target.quirks);
     options(&members, &mut edits, target);
-    messages(&members, &mut edits, target.quirks);
+    messages(&members, &mut edits, outline, target.quirks);
     for field in fit::refused(target) {
         edits.remove(field);
     }
@@ -114,10 +114,10 @@ fn holds(text: &str, needle: &str) -> bool {
 
 // === inside messages ===
 
-fn messages(members: &Members<'_>, edits: &mut Edits<'_>, quirks: &Quirks) {
+fn messages(members: &Members<'_>, edits: &mut Edits<'_>, outline: &Outline<'_>, quirks: &Quirks) {
     let text = members.get("messages").unwrap_or_default();
     let schema = schema(members, edits, quirks);
-    if schema.is_none() && !demands(quirks, text) {
+    if schema.is_none() && (outline.plain_messages || !demands(quirks, text)) {
         return;
     }
     let Ok(mut list) = serde_json::from_str::<Value>(text) else {

@@ -154,7 +154,7 @@ impl<'de> Shape<'de> for Request<'de> {
         if found.needs.messages == 0 {
             return Err(at.key("messages").fail("is missing"));
         }
-        let Tally { bytes, media, images, audio, files, tools } = found.tally;
+        let Tally { bytes, media, images, audio, files, tools, special } = found.tally;
         let text = estimate_tokens(usize::try_from(bytes).unwrap_or(usize::MAX));
         let input_tokens = text.saturating_add(media.saturating_mul(MEDIA_TOKENS));
         let needs = Needs { input_tokens, images, audio, files, tools, ..found.needs };
@@ -165,6 +165,7 @@ impl<'de> Shape<'de> for Request<'de> {
             stream_usage: found.stream && found.stream_usage,
             needs,
             user: found.user,
+            plain_messages: !special,
             members: log.members(self.body),
         })
     }

@@ -14,6 +14,8 @@ pub(super) struct Tally {
     pub(super) audio: bool,
     pub(super) files: bool,
     pub(super) tools: bool,
+    /// A message holds more than a usual role and one text.
+    pub(super) special: bool,
 }
 
 impl Tally {
@@ -32,6 +34,7 @@ impl Tally {
         self.audio |= other.audio;
         self.files |= other.files;
         self.tools |= other.tools;
+        self.special |= other.special;
     }
 }
 
@@ -127,11 +130,13 @@ const MESSAGE: &[(&str, MessageField)] = &[
 #[derive(Clone, Copy)]
 struct Message;
 
-/// A known role: whether its content may be left out, and whether it answers a call.
-#[derive(Clone, Copy)]
+/// A known role: whether its content may be left out, whether it answers a call, and whether some target has no such
+/// role.
+#[derive(Clone, Copy, Default)]
 struct Role {
     mute: bool,
     tool: bool,
+    special: bool,
 }
 
 impl<'de> Shape<'de> for Role {
@@ -140,10 +145,11 @@ impl<'de> Shape<'de> for Role {
 
     fn text<E: Error>(self, at: &At<'_>, text: &str, _: Option<&'de str>) -> Result<Self, E> {
         match text {
-            "system" | "developer" | "user" => Ok(self),
-            "assistant" => Ok(Self { mute: true, tool: false }),
-            "tool" => Ok(Self { mute: false, tool: true }),
-            "function" => Ok(Self { mute: true, tool: false }),
+            "system" | "user" => Ok(self),
+            "developer" => Ok(Self { special: true, ..self }),
+            "assistant" => Ok(Self { mute: true, ..self }),
+            "tool" => Ok(Self { tool: true, special: true, ..self }),
+            "function" => Ok(Self { mute: true, special: true, ..self }),
             _ => Err(at.fail("must be `system`, `developer`, `user`, `assistant` or `tool`")),
         }
     }
@@ -155,11 +161,12 @@ impl<'de> Shape<'de> for Message {
 
     fn object<A: MapAccess<'de>>(self, at: &At<'_>, map: A) -> Result<Tally, A::Error> {
         let mut tally = Tally::default();
-        let (mut role, mut content, mut call_id) = (None, false, false);
-        members(at, map, MESSAGE, |map, at, field| {
+        let (mut role, mut content, mut call_id, mut special) = (None, false, false, false);
+        let skipped = members(at, map, MESSAGE, |map, at, field| {
+            special |= !matches!(field, MessageField::Role | MessageField::Content);
             match field {
                 MessageField::Role => {
-                    role = Some(map.next_value_seed(at.read(Role { mute: false, tool: false }))?);
+                    role = Some(map.next_value_seed(at.read(Role::default()))?);
                 }
                 MessageField::Content => {
                     let found = map.next_value_seed(at.read(Maybe(Content)))?;
@@ -189,6 +196,7 @@ impl<'de> Shape<'de> for Message {
             return Err(at.key("tool_call_id").fail("is missing"));
         }
         tally.tools |= role.tool;
+        tally.special |= special || role.special || skipped > 0;
         Ok(tally)
     }
 }
@@ -205,7 +213,7 @@ impl<'de> Shape<'de> for Content {
     }
 
     fn list<A: SeqAccess<'de>>(self, at: &At<'_>, list: A) -> Result<Tally, A::Error> {
-        let mut tally = Tally::default();
+        let mut tally = Tally { special: true, ..Tally::default() };
         items(at, list, Part, |part| tally.add(part))?;
         Ok(tally)
     }

@@ -1,4 +1,4 @@
-//! HTTP/2 faults to the frame: what a provider never looked at is repeated and costs nothing, what it broke off is a
+//! HTTP/2 faults to the frame: what a provider never looked at is repeated, what it broke off is a
 //! failure, and a connection that is no good is not used again.
 
 use unfail_sim::provider::Setup;
@@ -53,18 +53,17 @@ const UNSEEN: [Deed; 3] =
     [Deed::Reset(Point::Start, REFUSED_STREAM), Deed::Away(NO_ERROR), Deed::Away(ENHANCE_YOUR_CALM)];
 
 #[tokio::test]
-async fn what_was_never_looked_at_is_asked_again_and_costs_nothing() {
+async fn what_was_never_looked_at_is_asked_again() {
     let cases = UNSEEN.into_iter().flat_map(|deed| [false, true].map(|used| (deed, used)));
     each(cases, async |(deed, used)| {
         for (way, stream) in Way::ALL.into_iter().zip([true, false, true]) {
             let case = format!("{deed:?} for {way:?}, used: {used}");
             let deeds = if used { vec![ANSWER, deed] } else { vec![deed] };
-            let pair = pair(&deeds, STRICT).await;
+            let pair = pair(&deeds, LENIENT).await;
             if used {
                 assert_eq!(pair.answered(way, stream, &case).await, "alder:ok");
             }
             assert_eq!(pair.answered(way, stream, &case).await, "alder:pre_send,alder:ok", "{case}");
-            // Nothing was remembered against it.
             assert_eq!(pair.answered(way, stream, &case).await, "alder:ok", "{case}");
             let seen = pair.first.seen();
             assert_eq!(seen.requests.len(), deeds.len() + 2, "{case}");
@@ -88,11 +87,29 @@ async fn a_connection_that_goes_away_at_once_has_seen_nothing() {
     }
 }
 
+/// A provider that refuses counts as one that cannot be reached, but for the goodbye of a connection that was used.
+#[tokio::test]
+async fn refusals_count_and_goodbyes_do_not() {
+    for deed in UNSEEN {
+        for used in [false, true] {
+            let deeds = if used { vec![ANSWER, deed] } else { vec![deed] };
+            let pair = pair(&deeds, STRICT).await;
+            if used {
+                assert_eq!(pair.stage.ask(Way::OpenAi, true).await.trail(), "alder:ok");
+            }
+            let goodbye = used && matches!(deed, Deed::Away(_));
+            let trail =
+                if goodbye { "alder:pre_send,alder:ok" } else { "alder:pre_send,alder:closed,birch:ok" };
+            assert_eq!(pair.stage.ask(Way::OpenAi, true).await.trail(), trail, "{deed:?}, used: {used}");
+        }
+    }
+}
+
 /// A provider that refuses for ever is not asked for ever.
 #[tokio::test]
 async fn refusals_without_end_lead_on() {
     for deed in UNSEEN {
-        let pair = pair(&[deed; 20], STRICT).await;
+        let pair = pair(&[deed; 20], LENIENT).await;
         let told = pair.stage.ask(Way::OpenAi, true).await;
         assert!(told.is_complete() && told.text.contains("birch heard"), "{deed:?}: {told:?}");
         let asked = pair.first.seen().requests.len();

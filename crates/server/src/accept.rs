@@ -11,11 +11,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::bare::Wordy;
 use crate::patience::Patient;
 
-/// Headers one request may have before the connection is refused outright; the application answers above a lower
-/// limit in the caller's dialect.
-const HEADERS_MAX: usize = 400;
 /// Bytes of request head buffered before the connection is refused outright.
 const HEAD_BYTES_MAX: usize = 256 << 10;
 /// Pause after the system refused to accept (no descriptors left), so that the loop does not spin.
@@ -57,10 +55,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(HEAD_BYTES_MAX);
     let service = TowerToHyperService::new(app);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -74,7 +69,7 @@ pub async fn serve(
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, _)) => {
                     prepare(&stream);
-                    let connection = http.serve_connection(Patient::new(TokioIo::new(stream), limits.write_timeout), service.clone());
+                    let connection = http.serve_connection(Patient::new(TokioIo::new(Wordy::new(stream)), limits.write_timeout), service.clone());
                     connections.spawn(graceful.watch(connection));
                 }
                 Err(error) => {

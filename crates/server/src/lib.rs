@@ -7,6 +7,7 @@
 mod accept;
 mod app;
 mod ask;
+mod bare;
 mod desk;
 mod lanes;
 mod patience;

@@ -6,7 +6,7 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::time::Duration;
 use unfail_engine::failure::{Failure, FailureKind};
-use unfail_engine::world::request_id;
+use unfail_engine::world::{Entropy, request_id};
 use unfail_wire::Dialect;
 use unfail_wire::problem::{Problem, ProblemKind};
 
@@ -183,6 +183,36 @@ impl Replier {
         }
         response
     }
+}
+
+/// The whole answer to a request whose head cannot be read. The connection ends with it.
+pub(crate) fn unreadable(status: u16, dialect: &dyn Dialect) -> Vec<u8> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let (kind, code, message) = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            (ProblemKind::TooLarge, "headers_too_large", "the request has too many or too large headers")
+        }
+        StatusCode::URI_TOO_LONG => (ProblemKind::TooLarge, "uri_too_long", "the request's path is too long"),
+        _ => (ProblemKind::Invalid, "invalid_http", "the request is not valid HTTP/1.1"),
+    };
+    let id = request_id(&mut Entropy);
+    let problem = Problem {
+        kind,
+        status: status.as_u16(),
+        message: message.to_owned(),
+        code: Some(code.to_owned()),
+        param: None,
+        retry_after: None,
+        request_id: id.clone(),
+        trail: None,
+    };
+    let body = dialect.render_problem(&problem);
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{REQUEST_ID}: {id}\r\n\
+         {SHOULD_RETRY}: false\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), &body].concat()
 }
 
 /// `retry-after` in whole seconds, at least one, and the same in milliseconds.

@@ -112,10 +112,11 @@ pub(crate) async fn unknown_path(State(server): State<Arc<Server>>, request: Req
     Desk::new(&server, dialect_of(path), request.headers()).turned_away(reject)
 }
 
-/// The dialect in which errors on an unknown path are told: that of the path it lies below.
-fn dialect_of(path: &str) -> &'static dyn Dialect {
-    let below =
-        |surface: &&Surface| path.strip_prefix(surface.path).is_some_and(|rest| rest.starts_with('/'));
+/// The dialect in which errors on a path are told: its own, or that of the path it lies below.
+pub(crate) fn dialect_of(path: &str) -> &'static dyn Dialect {
+    let below = |surface: &&Surface| {
+        path.strip_prefix(surface.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     SURFACES.iter().find(below).map_or(&OpenAiChat, |surface| surface.dialect)
 }
 
@@ -129,6 +130,7 @@ mod tests {
             ("/", "openai-chat"),
             ("/nothing", "openai-chat"),
             ("/v1/chat/completions/", "openai-chat"),
+            ("/chat", "plain-chat"),
             ("/chat/", "plain-chat"),
             ("/chat/more", "plain-chat"),
             ("/chatter", "openai-chat"),

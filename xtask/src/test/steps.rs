@@ -13,6 +13,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "fmt", about: "the code is formatted", run: format, long_only: false },
     Step { name: "tidy", about: "the project's own limits hold", run: tidy, long_only: false },
     Step { name: "clippy", about: "no warning in any target", run: clippy, long_only: false },
+    Step { name: "lock", about: "the fuzz targets' lock file is current", run: lock, long_only: false },
     Step { name: "deny", about: "licences, bans and sources of dependencies", run: deny, long_only: false },
     Step { name: "rust", about: "unit, property, golden and socket tests", run: rust, long_only: false },
     Step { name: "doc", about: "examples in the documentation", run: doc, long_only: false },
@@ -40,6 +41,16 @@ fn tidy(_: &Options) -> Outcome {
 fn clippy(_: &Options) -> Outcome {
     let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
     Outcome::of(shell::cargo(&arguments))
+}
+
+/// The fuzz targets are a workspace of their own, so nothing else here would see that they no longer build.
+fn lock(_: &Options) -> Outcome {
+    let arguments =
+        ["metadata", "--locked", "--format-version", "1", "--quiet", "--manifest-path", "fuzz/Cargo.toml"];
+    match shell::quiet(shell::cargo(&arguments)) {
+        Ok(_) => Outcome::Passed(Tally::default()),
+        Err(why) => Outcome::failed(why),
+    }
 }
 
 fn deny(options: &Options) -> Outcome {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use unfail_policy::attempt::Hurry;
 use unfail_policy::classify::{Fault, Phase};
 use unfail_wire::ChatResponse;
 use unfail_wire::event::Event;
@@ -73,6 +74,7 @@ pub struct AnswerStream {
     reader: Option<Box<Reader>>,
     passes: bool,
     silence: Silence,
+    hurry: Hurry,
     world: World,
     target: Arc<Target>,
     /// The call, until the answer is complete or broke off.
@@ -88,6 +90,7 @@ pub(crate) struct StreamParts {
     pub(crate) reader: Option<Box<Reader>>,
     pub(crate) passes: bool,
     pub(crate) silence: Silence,
+    pub(crate) hurry: Hurry,
     pub(crate) world: World,
     pub(crate) target: Arc<Target>,
     pub(crate) flight: Option<Flight>,
@@ -95,8 +98,8 @@ pub(crate) struct StreamParts {
 
 impl AnswerStream {
     pub(crate) fn new(parts: StreamParts, recorder: Recorder, trail: Arc<Trail>) -> Self {
-        let StreamParts { held, reader, passes, silence, world, target, flight } = parts;
-        Self { held, reader, passes, silence, world, target, flight, recorder, trail, finished: false }
+        let StreamParts { held, reader, passes, silence, hurry, world, target, flight } = parts;
+        Self { held, reader, passes, silence, hurry, world, target, flight, recorder, trail, finished: false }
     }
 
     /// Frames are in the caller's dialect and may be passed on as they are.
@@ -193,7 +196,8 @@ impl AnswerStream {
         self.reader = None;
         let judge = Judge { target: &self.target, phase: Phase::Committed, world: self.world };
         let fault = judge.read(&read);
-        if let Some(mut flight) = self.flight.take() {
+        let hurried = fault.late.is_some_and(|late| self.hurry.explains(late, true));
+        if let Some(mut flight) = self.flight.take().filter(|_| !hurried) {
             flight.failed(&fault);
         }
         self.recorder.cut(&fault);

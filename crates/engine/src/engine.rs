@@ -215,7 +215,10 @@ impl Engine {
             // The flight is given back when it is dropped.
             Err(Missed::Stale(fault)) => Called::Failed(fault),
             Err(Missed::Failed(fault)) => {
-                if let Some(mut flight) = flight {
+                let stream = sender.ask.stream();
+                let hurried = fault.late.is_some_and(|late| limits.hurry.explains(late, stream));
+                // What only the caller had no time for is no fault of the target's: the flight is given back.
+                if let Some(mut flight) = flight.filter(|_| !hurried) {
                     flight.failed(&fault);
                 }
                 Called::Failed(fault)
@@ -251,7 +254,8 @@ fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Record
         }
         Got::Stream { held, reader, passes } => {
             let silence = Silence::new(limits.stall, limits.deadline);
-            let parts = StreamParts { held, reader, passes, silence, world, target, flight };
+            let hurry = limits.hurry;
+            let parts = StreamParts { held, reader, passes, silence, hurry, world, target, flight };
             Content::Stream(Box::new(AnswerStream::new(parts, recorder, trail)))
         }
     };
@@ -314,7 +318,7 @@ fn lost() -> Exhausted {
 fn note(chain: &Chain, entry: &Entry, now: Time) -> AttemptNote {
     let target =
         chain.targets.get(entry.target).map_or_else(|| "unknown".into(), |target| target.label.clone());
-    let mut note = AttemptNote { target, result: "ok", reason: String::new(), status: None, took_ms: None };
+    let mut note = AttemptNote { target, result: "ok", ..AttemptNote::default() };
     match &entry.result {
         EntryResult::Answered => {}
         EntryResult::Skipped(skip) => {
@@ -325,11 +329,15 @@ fn note(chain: &Chain, entry: &Entry, now: Time) -> AttemptNote {
             note.result = "closed";
             note.reason = format!("{} for another {:.1} s", why.name(), until.since(now).as_secs_f64());
         }
-        EntryResult::Failed(class, status, message) => {
-            note.result = class.name();
-            note.status = *status;
-            note.reason.clone_from(message);
+        EntryResult::Failed(fault) => {
+            note.result = fault.class.name();
+            note.status = fault.status;
+            note.reason.clone_from(&fault.message);
+            note.gist = fault.gist.to_string();
         }
+    }
+    if note.gist.is_empty() {
+        note.gist.clone_from(&note.reason);
     }
     let called = matches!(entry.result, EntryResult::Answered | EntryResult::Failed(..));
     note.took_ms = called.then(|| millis(entry.took));
@@ -362,6 +370,7 @@ fn failure(exhausted: Exhausted, trail: Arc<Trail>, chain: &Chain) -> Failure {
     // A provider's code says something to the caller only where the caller is at fault.
     let own = fault.filter(|_| kind == FailureKind::ClientFault);
     let (code, param) = own.map_or((None, None), |fault| (fault.code, fault.param));
+    let (code, param) = (code.map(String::from), param.map(String::from));
     Failure { kind, message, code, param, retry_after, trail }
 }
 

@@ -73,8 +73,9 @@ impl Judge<'_> {
     /// decide what is remembered for everybody, so no caller may choose them.
     fn clean(&self, body: &ErrorBody) -> ErrorBody {
         let secrets = self.target.secrets();
+        // The key goes first: a made-up name that is part of it would hide the rest from the search.
         let own = |text: &str| match self.target.unlisted() {
-            Some(model) => redact(&text.replace(model, "[model]"), &secrets),
+            Some(model) => redact(text, &secrets).replace(model, "[model]"),
             None => redact(text, &secrets),
         };
         ErrorBody {
@@ -90,8 +91,13 @@ impl Judge<'_> {
         let mut fault = classify(signal, self.target.error_quirk(), self.phase, self.world.wall());
         if let Some(detail) = detail.filter(|detail| !detail.is_empty()) {
             fault.message = format!("{}: {detail}", fault.message);
+            if let Signal::Transport(_) = signal {
+                fault.gist = fault.message.as_str().into();
+            }
         }
-        fault.message = redact(&fault.message, &self.target.secrets());
+        let secrets = self.target.secrets();
+        fault.message = redact(&fault.message, &secrets);
+        fault.gist = redact(&fault.gist, &secrets).into();
         fault
     }
 }
@@ -105,8 +111,10 @@ pub(crate) fn invalid(invalid: Invalid) -> Fault {
         same_target: SameTarget::Never,
         status: None,
         message: invalid.message,
+        gist: "the request cannot be read".into(),
+        late: None,
         code: None,
-        param: invalid.param,
+        param: invalid.param.map(Into::into),
     }
 }
 

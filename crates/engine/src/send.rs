@@ -31,6 +31,8 @@ use crate::world::World;
 
 /// Bytes of an answer held back while waiting for its first content.
 const HELD_BYTES_MAX: usize = 64 << 10;
+/// What a held frame takes besides its own bytes, about: a provider may send millions of frames of one byte.
+const FRAME_BYTES: usize = 128;
 /// How long the body of an error is worth waiting for; its status alone says enough to go on.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
 
@@ -286,7 +288,7 @@ struct Held {
 
 impl Held {
     fn take(&mut self, raw: Bytes, events: Vec<Event>) {
-        self.bytes += raw.len();
+        self.bytes += raw.len() + FRAME_BYTES;
         self.content |= events.iter().any(Event::is_content);
         self.pieces.push_back((raw, events));
     }

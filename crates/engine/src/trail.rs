@@ -5,15 +5,18 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// One target considered.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Default)]
 pub struct AttemptNote {
     /// The target.
     pub target: Arc<str>,
     /// `ok`, a failure class, `closed` or `skipped`.
     pub result: &'static str,
-    /// Why, in words.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    /// Why, in words; may quote what the provider, and through it the caller, said. Not for the log.
+    #[serde(skip)]
     pub reason: String,
+    /// Why, as far as machines and unfail itself said it.
+    #[serde(rename = "reason", skip_serializing_if = "String::is_empty")]
+    pub gist: String,
     /// Status the provider answered with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,

@@ -16,7 +16,7 @@
 //! Every send counts against `max_calls` and `max_per_target`, free ones too.
 
 use crate::backoff;
-use crate::classify::{Class, Close, Fault, SameTarget};
+use crate::classify::{Class, Close, Fault, Limit, SameTarget};
 use crate::plan::{Place, Plan, Skip};
 use crate::time::{Random, Time};
 use std::time::Duration;
@@ -79,6 +79,24 @@ impl Default for Rules {
     }
 }
 
+impl Rules {
+    /// The time that a call sent now has until `deadline`, when there are `others` to call if it fails.
+    fn limits(&self, deadline: Time, now: Time, others: bool) -> Limits {
+        let remaining = deadline.since(now);
+        let most = remaining - SLACK.min(remaining / 2);
+        // A target that hangs must not use up the time of those that would answer: half is left to them.
+        let whole = if others { most / 2 } else { most };
+        Limits {
+            connect: self.connect.min(most),
+            first_token: self.first_token.min(whole),
+            stall: self.stall.min(most),
+            whole,
+            deadline,
+            hurry: Hurry::default(),
+        }
+    }
+}
+
 /// What follows when a provider declines a request by policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnRefusal {
@@ -120,6 +138,36 @@ pub struct Limits {
     pub whole: Duration,
     /// For everything: the request's own deadline.
     pub deadline: Time,
+    /// Which of them the caller's own deadline made shorter than the route would have them.
+    pub hurry: Hurry,
+}
+
+/// Limits that are shorter than the route's because the caller is in a hurry. Running into one says nothing about the
+/// target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hurry {
+    /// [`Limits::connect`].
+    pub connect: bool,
+    /// [`Limits::first_token`].
+    pub first_token: bool,
+    /// [`Limits::whole`].
+    pub whole: bool,
+    /// [`Limits::deadline`].
+    pub deadline: bool,
+}
+
+impl Hurry {
+    /// Whether a call, for a stream or for a whole answer, that ran into `late` had less time than the route gives.
+    #[must_use]
+    pub const fn explains(self, late: Limit, stream: bool) -> bool {
+        match late {
+            Limit::Connect => self.connect,
+            Limit::FirstToken if stream => self.first_token,
+            Limit::FirstToken => self.whole,
+            Limit::Stall => false,
+            Limit::Total => self.deadline,
+        }
+    }
 }
 
 /// What came of a call.
@@ -169,6 +217,8 @@ pub enum Answer {
 pub struct Attempt {
     rules: Rules,
     deadline: Time,
+    /// What it would be if the caller had not set one.
+    calm: Time,
     seats: Vec<Seat>,
     state: State,
     /// The target to be asked again before any other.
@@ -246,6 +296,7 @@ impl Attempt {
         let mut attempt = Self {
             rules,
             deadline: deadline.min(started + rules.deadline),
+            calm: started + rules.deadline,
             seats: plan.places().iter().map(seat).collect(),
             state: State::Choosing,
             again: None,
@@ -421,20 +472,18 @@ impl Attempt {
 
     /// The time that a call to `target` has when it is sent now.
     fn limits(&self, target: usize, now: Time) -> Limits {
-        let remaining = self.deadline.since(now);
-        let most = remaining - SLACK.min(remaining / 2);
-        // A target that hangs must not use up the time of those that would answer: half is left to them.
         let one_more = self.counts.calls().saturating_add(1) < self.rules.max_calls;
         let mut seats = self.seats.iter().enumerate();
         let others = one_more && seats.any(|(other, seat)| other != target && self.callable(seat));
-        let whole = if others { most / 2 } else { most };
-        Limits {
-            connect: self.rules.connect.min(most),
-            first_token: self.rules.first_token.min(whole),
-            stall: self.rules.stall.min(most),
-            whole,
-            deadline: self.deadline,
-        }
+        let calm = self.rules.limits(self.calm, now, others);
+        let limits = self.rules.limits(self.deadline, now, others);
+        let hurry = Hurry {
+            connect: limits.connect < calm.connect,
+            first_token: limits.first_token < calm.first_token,
+            whole: limits.whole < calm.whole,
+            deadline: limits.deadline < calm.deadline,
+        };
+        Limits { hurry, ..limits }
     }
 
     /// A send that was none.
@@ -589,5 +638,5 @@ impl Attempt {
 }
 
 fn failed_entry(fault: &Fault) -> EntryResult {
-    EntryResult::Failed(fault.class, fault.status, fault.message.clone())
+    EntryResult::Failed(Box::new(fault.clone()))
 }

@@ -20,6 +20,8 @@ const TROUBLE_CAP: Duration = Duration::from_secs(300);
 const CONCURRENCY_CLOSE: Duration = Duration::from_secs(1);
 /// Most characters kept of a provider's words.
 const MESSAGE_CHARS: usize = 300;
+/// Longest machine code that is taken for one.
+const CODE_CHARS: usize = 64;
 
 /// How an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -196,12 +198,17 @@ pub struct Fault {
     pub same_target: SameTarget,
     /// HTTP status, or the one an error inside a 200 names.
     pub status: Option<u16>,
-    /// The provider's words, or ours where it had none; at most 300 characters.
+    /// The provider's words, or ours where it had none; at most 300 characters. May quote the prompt, the answer or a
+    /// name the caller made up.
     pub message: String,
+    /// The same without anything that was quoted: a status, a machine code, our own words.
+    pub gist: Box<str>,
+    /// The time limit it ran into.
+    pub late: Option<Limit>,
     /// The provider's most specific machine code.
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// Offending parameter, when named.
-    pub param: Option<String>,
+    pub param: Option<Box<str>>,
 }
 
 /// What a failure closes for other requests: the shell passes the wait to `limited` of the gate of that domain.
@@ -239,7 +246,10 @@ pub enum SameTarget {
 pub fn classify(signal: &Signal<'_>, quirk: ErrorQuirk, phase: Phase, wall: Wall) -> Fault {
     let mut fault = match *signal {
         Signal::Transport(transport) => from_transport(transport),
-        Signal::Timeout(limit) => Fault::own(Class::Timeout, SameTarget::Never, slow(limit)),
+        Signal::Timeout(limit) => {
+            let fault = Fault::own(Class::Timeout, SameTarget::Never, slow(limit));
+            Fault { late: Some(limit), ..fault }
+        }
         Signal::Status { status, headers, body } => {
             let success = (200..300).contains(&status);
             let status = if success { body.status } else { Some(status) };
@@ -275,6 +285,8 @@ impl Fault {
             same_target,
             status: None,
             message: message.to_owned(),
+            gist: message.into(),
+            late: None,
             code: None,
             param: None,
         }
@@ -365,8 +377,10 @@ fn from_answer(answer: &Answer<'_>, headers: &dyn Headers, wall: Wall) -> Fault 
         same_target: if may_pass { SameTarget::Once } else { SameTarget::Never },
         status: answer.status,
         message: words(answer, class),
-        code: body.codes.first().cloned(),
-        param: body.param.clone(),
+        gist: gist(answer).into(),
+        late: None,
+        code: body.codes.first().map(|code| code.as_str().into()),
+        param: body.param.as_deref().map(Into::into),
     }
 }
 
@@ -388,6 +402,20 @@ fn words(answer: &Answer<'_>, class: Class) -> String {
         (false, _) => line.chars().take(MESSAGE_CHARS).collect(),
         (true, Some(status)) => format!("HTTP {status} without an explanation"),
         (true, None) => "an error without an explanation".to_owned(),
+    }
+}
+
+/// A status and the first code that is one: words that a machine chose.
+fn gist(answer: &Answer<'_>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_code =
+        |code: &&String| code.len() <= CODE_CHARS && code.chars().all(plain) && !may_be_secret(code);
+    let code = answer.body.codes.iter().find(is_code);
+    match (answer.status, code) {
+        (Some(status), Some(code)) => format!("HTTP {status} {code}"),
+        (Some(status), None) => format!("HTTP {status}"),
+        (None, Some(code)) => code.clone(),
+        (None, None) => "an error without a code".to_owned(),
     }
 }
 

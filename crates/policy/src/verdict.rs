@@ -179,8 +179,8 @@ pub enum EntryResult {
     Skipped(Skip),
     /// It is closed until then.
     Closed(Why, Time),
-    /// The call failed: class, HTTP status, the provider's words.
-    Failed(Class, Option<u16>, String),
+    /// The call failed.
+    Failed(Box<Fault>),
     /// The call answered.
     Answered,
 }

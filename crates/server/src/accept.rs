@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::bare::Wordy;
+use crate::line::Line;
 use crate::patience::Patient;
 
 /// Bytes of request head buffered before the connection is refused outright.
@@ -69,8 +70,11 @@ pub async fn serve(
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, _)) => {
                     prepare(&stream);
-                    let connection = http.serve_connection(Patient::new(TokioIo::new(Wordy::new(stream)), limits.write_timeout), service.clone());
-                    connections.spawn(graceful.watch(connection));
+                    let line = Line::new(stream);
+                    let socket = TokioIo::new(Wordy::new(line.clone()));
+                    let socket = Patient::new(socket, limits.write_timeout);
+                    let connection = graceful.watch(http.serve_connection(socket, service.clone()));
+                    connections.spawn(line.attend(connection));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");

@@ -10,6 +10,7 @@ mod ask;
 mod bare;
 mod desk;
 mod lanes;
+mod line;
 mod patience;
 mod relay;
 mod reply;

@@ -161,7 +161,7 @@ impl Replier {
             status: status_of(kind).as_u16(),
             message: if sayable { failure.message.clone() } else { calm(kind).to_owned() },
             code: failure.code.clone().filter(|_| sayable || !own_fault),
-            param: failure.param.clone(),
+            param: failure.param.clone().filter(|param| sayable || is_everybodys(param)),
             retry_after: failure.retry_after,
             request_id: self.id.clone(),
             trail: open.then(|| failure.trail.compact()),
@@ -256,6 +256,39 @@ fn kind_of(kind: FailureKind) -> ProblemKind {
     }
 }
 
+/// Fields that every caller may have written and every provider may complain of.
+const FIELDS: &[&str] = &[
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "model",
+    "n",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "reasoning_effort",
+    "response_format",
+    "seed",
+    "stop",
+    "stream",
+    "system",
+    "temperature",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "user",
+];
+
+/// The parameter a provider named is a field like any other: its place says nothing about who was asked.
+fn is_everybodys(param: &str) -> bool {
+    let plain = |c: char| c.is_ascii_digit() || matches!(c, '.' | '[' | ']');
+    let field = param.split(['.', '[']).next().unwrap_or_default();
+    FIELDS.contains(&field) && param.strip_prefix(field).is_some_and(|place| place.chars().all(plain))
+}
+
 /// What a caller in product mode reads: what to do, and nothing about who is behind the endpoint.
 fn calm(kind: ProblemKind) -> &'static str {
     match kind {
@@ -287,6 +320,21 @@ mod tests {
             state_wait(&mut headers, Duration::from_millis(wait_ms));
             assert_eq!(headers[RETRY_AFTER], seconds);
             assert_eq!(headers[RETRY_AFTER_MS], millis);
+        }
+    }
+
+    #[test]
+    fn only_common_fields_are_everybodys() {
+        for (param, expected) in [
+            ("seed", true),
+            ("messages[3]", true),
+            ("messages.3", true),
+            ("messages.3.acme_id", false),
+            ("acme_seed", false),
+            ("seed acme", false),
+            ("", false),
+        ] {
+            assert_eq!(is_everybodys(param), expected, "{param}");
         }
     }
 

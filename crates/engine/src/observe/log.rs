@@ -16,6 +16,8 @@ const QUEUE: usize = 16_384;
 /// The writer gathers for this long after the first record, so that a busy server wakes it 100 times a second at
 /// most instead of once per request.
 const GATHER: Duration = Duration::from_millis(10);
+/// How long a stop waits for the last lines to be written.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How often an idle writer looks whether it should stop.
 const IDLE: Duration = Duration::from_millis(100);
 
@@ -26,7 +28,8 @@ pub struct Log {
     dropped: Arc<AtomicU64>,
 }
 
-/// Keeps the writer alive; dropping it writes what is left and waits for the writer.
+/// Keeps the writer alive; dropping it writes what is left and waits for the writer, but not for a sink that takes
+/// nothing.
 #[derive(Debug)]
 pub struct LogGuard {
     writer: Option<JoinHandle<()>>,
@@ -74,9 +77,14 @@ impl Log {
 impl Drop for LogGuard {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        if let Some(writer) = self.writer.take() {
-            drop(writer.join());
+        let Some(writer) = self.writer.take() else { return };
+        for _ in 0..FAREWELL.as_millis() / GATHER.as_millis() {
+            if writer.is_finished() {
+                return drop(writer.join());
+            }
+            std::thread::sleep(GATHER);
         }
+        // A writer that a full pipe holds up is left behind.
     }
 }
 
@@ -104,5 +112,46 @@ fn write_all(receiver: &Receiver<Box<Record>>, mut sink: impl Write, dropped: &A
         if sink.write_all(&lines).and_then(|()| sink.flush()).is_err() {
             dropped.fetch_add(count, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{About, Outcome, Path, Timing};
+    use std::sync::mpsc::channel;
+
+    /// Takes nothing, ever.
+    struct Full(Receiver<()>);
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            self.0.recv().ok();
+            Ok(0)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_sink_that_takes_nothing_does_not_hold_up_a_stop() {
+        let (never, taken) = channel();
+        let (log, guard) = Log::to(Full(taken)).unwrap();
+        log.tell(Box::new(Record {
+            at_ms: 0,
+            about: About::default(),
+            path: Path::default(),
+            outcome: Outcome::Answered,
+            error_class: None,
+            timing: Timing { latency_ms: 0.0, first_token_ms: None },
+            tokens: None,
+            cost_usd: None,
+        }));
+        let stop = std::thread::spawn(move || drop(guard));
+        std::thread::sleep(FAREWELL + Duration::from_secs(1));
+        assert!(stop.is_finished());
+        drop(never);
     }
 }

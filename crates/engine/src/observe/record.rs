@@ -34,7 +34,7 @@ pub struct Record {
 }
 
 /// Who asked for what.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Default)]
 pub struct About {
     /// Request id, also in the response headers.
     pub id: Arc<str>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use unfail_policy::attempt::{
     Answer, Attempt, EntryResult, FailureKind, Gates, Limits, OnRefusal, Outcome, Rules, Step, Verdict, Why,
 };
-use unfail_policy::classify::{Class, Close, Fault, SameTarget};
+use unfail_policy::classify::{Class, Close, Fault, Limit, SameTarget};
 use unfail_policy::plan::{Plan, TargetFacts, plan};
 use unfail_policy::time::{SplitMix64, Time};
 use unfail_wire::outline::Needs;
@@ -44,7 +44,8 @@ pub(crate) fn fault(class: Class, close: Close) -> Fault {
         _ => SameTarget::Never,
     };
     let (status, code, param) = (None, None, None);
-    Fault { class, close, wait, same_target, status, message: class.name().to_owned(), code, param }
+    let (message, gist, late) = (class.name().to_owned(), class.name().into(), None);
+    Fault { class, close, wait, same_target, status, message, gist, late, code, param }
 }
 
 /// Gates that follow a list of openings and remember nothing else.
@@ -288,8 +289,36 @@ fn after_commit_nothing_is_sent_and_a_broken_stream_is_only_recorded() {
     assert_eq!(attempt.next(Time::ZERO + secs(2.0), &mut random, &mut gates), committed);
     assert_eq!(attempt.calls(), 1);
     let results: Vec<_> = attempt.trail().iter().map(|entry| entry.result.clone()).collect();
-    let broken = EntryResult::Failed(Class::MidStream, None, "mid_stream".to_owned());
+    let broken = EntryResult::Failed(Box::new(fault(Class::MidStream, Close::Nothing)));
     assert_eq!(results, [EntryResult::Answered, broken]);
+}
+
+/// Only a limit that the caller's own deadline shortened is the caller's affair.
+#[test]
+fn a_hurried_caller_explains_only_what_it_shortened() {
+    let chain = [Made { credential: 0, window: None, allowed: true }];
+    let rules = Rules { first_token: secs(5.0), deadline: secs(30.0), ..Rules::default() };
+    let hurry = |deadline: f64| {
+        let mut attempt = Attempt::new(rules, &made_plan(&chain, 1), Time::ZERO, Time::ZERO + secs(deadline));
+        let mut gates = Listed { opens: vec![Time::ZERO], asked: Vec::new() };
+        match attempt.next(Time::ZERO, &mut SplitMix64::new(1), &mut gates) {
+            Step::Send { limits, .. } => limits.hurry,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (deadline, [connect, first_token, whole, total]) in
+        [(1.0, [true; 4]), (10.0, [false, false, true, true]), (30.0, [false; 4]), (60.0, [false; 4])]
+    {
+        let hurry = hurry(deadline);
+        let seen = [
+            hurry.explains(Limit::Connect, true),
+            hurry.explains(Limit::FirstToken, true),
+            hurry.explains(Limit::FirstToken, false),
+            hurry.explains(Limit::Total, true),
+        ];
+        assert_eq!(seen, [connect, first_token, whole, total], "{deadline} s");
+        assert!(!hurry.explains(Limit::Stall, true), "{deadline} s");
+    }
 }
 
 #[test]

@@ -281,6 +281,8 @@ fn fault(class: Class, wait: Option<Duration>) -> Fault {
         same_target: SameTarget::Never,
         status: None,
         message: String::new(),
+        gist: "".into(),
+        late: None,
         code: None,
         param: None,
     }

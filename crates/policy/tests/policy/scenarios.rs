@@ -248,8 +248,8 @@ fn the_trail_tells_it_all() {
                 EntryResult::Closed(why, until) => {
                     format!("{} until {}", why.name(), seconds(until.since(Time::ZERO)))
                 }
-                EntryResult::Failed(class, status, message) => {
-                    format!("{} {status:?} {message}", class.name())
+                EntryResult::Failed(fault) => {
+                    format!("{} {:?} {}", fault.class.name(), fault.status, fault.message)
                 }
                 EntryResult::Answered => "answered".to_owned(),
             };

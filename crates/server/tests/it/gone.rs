@@ -36,13 +36,19 @@ async fn nothing_is_left(stage: &Stage, case: &str) {
 }
 
 async fn leaves(wire: Speaks, act: &str, stream: bool, leave: Leave) {
-    let case = format!("{act} at {wire}, stream: {stream}, {leave:?}");
+    leaves_after((wire, act, stream), leave, "").await;
+}
+
+/// Leaves after sending `more` behind the request.
+async fn leaves_after((wire, act, stream): (Speaks, &str, bool), leave: Leave, more: &str) {
+    let case = format!("{act} at {wire}, stream: {stream}, {leave:?}, more: {more:?}");
     // One failure that counts, or one slow call, would close the target.
     let strict = "breaker = { consecutive = 1, error_rate = 0.1 }";
     let stage = Plot::pair((wire, wire), always(act)).route(strict).open().await;
     let mut caller = Raw::connect(stage.address).await.unwrap();
     let body = Way::OpenAi.body("main", "hello", stream).to_string();
     caller.post(Way::OpenAi.path(), &[], &body).await.unwrap();
+    caller.send(more.as_bytes()).await.unwrap();
     eventually(PATIENCE, || stage.calls() == [1, 0]).await.unwrap();
     if stream && act != "hang-before-headers" && act != "hang-after-headers" {
         caller.read_until("alde", PATIENCE).await.expect("the stream begins");
@@ -53,6 +59,19 @@ async fn leaves(wire: Speaks, act: &str, stream: bool, leave: Leave) {
         Leave::Reset => caller.reset().unwrap(),
     }
     nothing_is_left(&stage, &case).await;
+}
+
+/// What was sent ahead hides from the HTTP library that its sender has left.
+#[tokio::test]
+async fn a_caller_who_sent_more_and_leaves_takes_the_call_along() {
+    let more = ["\r\n", "\n", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"];
+    let calls = [("hang-before-headers", false), ("hang-before-headers", true), ("stall-after:3", true)];
+    let cases = calls.into_iter().flat_map(|call| more.map(|more| (call, more)));
+    let cases = cases.flat_map(|case| [Leave::Close, Leave::Reset].map(|leave| (case, leave)));
+    each(cases, |(((act, stream), more), leave)| {
+        leaves_after((Speaks::OpenAiChat, act, stream), leave, more)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -128,4 +147,21 @@ async fn a_caller_who_never_reads_is_gone() {
     assert_eq!(stage.providers[0].cancelled(), 1);
     drop(caller);
     assert!(stage.still_answers().await);
+}
+
+/// A caller who gives a target less time than its route does learns nothing about it, and nor does anybody else.
+#[tokio::test]
+async fn callers_in_a_hurry_blame_nobody() {
+    for (wire, stream) in Speaks::ALL.into_iter().flat_map(|wire| [(wire, true), (wire, false)]) {
+        let plot = Plot::default().cast(wire, always("hang-before-headers"));
+        let stage = plot.route("breaker = { consecutive = 1 }").open().await;
+        let body = Way::OpenAi.body("main", "hello", stream);
+        for _ in 0..3 {
+            let told = stage.send(Way::OpenAi, &[("x-unfail-deadline-ms", "300")], &body).await;
+            assert!(told.is_error(504), "{wire}: {told:?}");
+        }
+        stage.providers[0].set_script(Script::default());
+        let told = stage.ask(Way::OpenAi, stream).await;
+        assert_eq!(told.trail(), "alder:ok", "{wire}, stream: {stream}: {told:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use unfail_sim::Speaks;
 
-use crate::stage::{Plot, Stage, always};
+use crate::stage::{Plot, Stage, always, key_of};
 use crate::way::{Told, Way};
 
 /// Route `main` over three wires; the catalog knows the models of the first two, and `twin` at both.
@@ -181,5 +181,23 @@ async fn a_made_up_name_closes_no_key() {
         assert!(!told.is_complete(), "{name}: {told:?}");
         let told = ask(&stage, &json!({"model": "alder/alder-large"})).await;
         assert!(told.is_complete(), "{name}: {told:?}");
+    }
+}
+
+/// A key that a provider quotes is not spelled out by asking for models named after its letters.
+#[tokio::test]
+async fn a_made_up_name_uncovers_no_key() {
+    let stage = Plot::default().cast(Speaks::OpenAiChat, always("answer")).open().await;
+    let key = key_of("alder");
+    let body =
+        json!({"error": {"message": format!("`{key}` may not do this"), "type": "invalid_request_error"}});
+    let act = unfail_sim::Act::Status { status: 422, headers: Vec::new(), body: body.to_string() };
+    stage.providers[0].set_script(unfail_sim::Script::always(act));
+    for name in key.chars().map(String::from).chain([key.clone(), key.split_at(3).1.to_owned()]) {
+        let told =
+            stage.send(Way::OpenAi, &[], &Way::OpenAi.body(&format!("alder/{name}"), "hello", false)).await;
+        assert!(told.is_error(400), "{name}: {told:?}");
+        let said = told.error.as_ref().unwrap()["message"].as_str().unwrap().replace("[model]", &name);
+        assert!(!said.contains(&key), "{name}: {said}");
     }
 }

@@ -264,3 +264,24 @@ async fn who_leaves_with_the_end_has_been_answered() {
         assert_eq!(line["tokens"]["output"], 7, "{way:?}: {line}");
     }
 }
+
+/// Providers quote what they complain of; the log has their codes and not their words.
+#[tokio::test]
+async fn a_provider_that_quotes_the_prompt_is_not_quoted() {
+    let kept = Kept::default();
+    let stage = plot("answer", &kept).open().await;
+    for status in [400, 500, 429] {
+        let body = serde_json::json!({"error": {
+            "message": format!("cannot do this with `{PROMPT}`"), "type": "strange_error", "code": "odd_one",
+        }});
+        let act = unfail_sim::Act::Status { status, headers: Vec::new(), body: body.to_string() };
+        stage.providers[0].set_script(unfail_sim::Script::always(act));
+        ask(&stage, Way::OpenAi, false).await;
+    }
+    let lines = lines(&kept, 3).await;
+    for (line, status) in lines.iter().zip([400, 500, 429]) {
+        let attempt = &line["path"]["attempts"][0];
+        assert_eq!(attempt["status"], status, "{line}");
+        assert!(attempt["reason"].as_str().unwrap().starts_with(&format!("HTTP {status}")), "{line}");
+    }
+}

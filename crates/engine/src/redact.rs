@@ -11,8 +11,21 @@ pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
         if clean.contains(*secret) {
             clean = clean.replace(*secret, "[key]");
         }
+        if let Some(begun) = cut_key(&clean, secret) {
+            clean.truncate(clean.len() - begun);
+            clean.push_str("[key]");
+        }
     }
     mask_key_like(&clean)
+}
+
+/// Fewer characters of a key than this tell nothing about it.
+const KEY_START: usize = 6;
+
+/// Words are cut to a length: the bytes of `secret` that stand at the end of `text`, when enough of it does.
+fn cut_key(text: &str, secret: &str) -> Option<usize> {
+    let starts = (KEY_START..secret.len()).rev().filter_map(|length| secret.get(..length));
+    starts.into_iter().find(|start| text.ends_with(start)).map(str::len)
 }
 
 /// Shortest run of key characters taken for a key.
@@ -50,6 +63,16 @@ fn looks_like_key(word: &str) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_left_of_a_key_at_a_cut_goes_too() {
+        let key = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
+        for length in 0..=key.len() {
+            let clean = redact(&format!("no such key: {}", key.get(..length).unwrap()), &[key]);
+            let shown = clean.trim_start_matches("no such key: ");
+            assert!(shown == "[key]" || shown.len() < KEY_START, "{length}: {clean}");
+        }
+    }
 
     #[test]
     fn keys_go_and_words_stay() {

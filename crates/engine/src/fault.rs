@@ -9,7 +9,7 @@ use unfail_wire::format::Invalid;
 
 use crate::body::BodyFault;
 use crate::reader::ReadFault;
-use crate::redact::redact;
+use crate::redact::{mask_name, redact};
 use crate::target::Target;
 use crate::trouble::Trouble;
 use crate::world::World;
@@ -75,7 +75,7 @@ impl Judge<'_> {
         let secrets = self.target.secrets();
         // The key goes first: a made-up name that is part of it would hide the rest from the search.
         let own = |text: &str| match self.target.unlisted() {
-            Some(model) => redact(text, &secrets).replace(model, "[model]"),
+            Some(model) => mask_name(&redact(text, &secrets), model),
             None => redact(text, &secrets),
         };
         ErrorBody {

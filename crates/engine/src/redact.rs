@@ -19,6 +19,24 @@ pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
     mask_key_like(&clean)
 }
 
+/// Replaces `name` where it stands as a word of its own: a model called `q` is not in `request`.
+#[must_use]
+pub(crate) fn mask_name(text: &str, name: &str) -> String {
+    let part =
+        |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/'));
+    let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((before, after)) = rest.split_once(name).filter(|_| !name.is_empty()) {
+        clean.push_str(before);
+        // A full stop ends a sentence more often than it goes on with a name.
+        let goes_on = part(after.chars().next()) && !after.starts_with(['.', ':']);
+        let word = !part(clean.chars().next_back()) && !goes_on;
+        clean.push_str(if word { "[model]" } else { name });
+        rest = after;
+    }
+    clean.push_str(rest);
+    clean
+}
+
 /// Fewer characters of a key than this tell nothing about it.
 const KEY_START: usize = 6;
 
@@ -71,6 +89,21 @@ mod tests {
             let clean = redact(&format!("no such key: {}", key.get(..length).unwrap()), &[key]);
             let shown = clean.trim_start_matches("no such key: ");
             assert!(shown == "[key]" || shown.len() < KEY_START, "{length}: {clean}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_masked_only_where_it_is_a_word() {
+        for (text, name, expected) in [
+            ("The model `q` is not in your request", "q", "The model `[model]` is not in your request"),
+            ("insufficient_quota", "quota", "insufficient_quota"),
+            ("no model invalid-key.", "invalid-key", "no model [model]."),
+            ("invalid-key: unknown", "invalid-key", "[model]: unknown"),
+            ("acme/invalid-key", "invalid-key", "acme/invalid-key"),
+            ("qqq q", "q", "qqq [model]"),
+            ("anything", "", "anything"),
+        ] {
+            assert_eq!(mask_name(text, name), expected, "{name} in {text}");
         }
     }
 

@@ -57,6 +57,7 @@ async fn ask(engine: &Engine, model: &str, fallbacks: &[&str]) -> String {
         dialect: "test",
         started: engine.world().now(),
         deadline: None,
+        via: None,
     };
     let chain = engine.route(&caller, model, fallbacks).unwrap();
     let call = Call { errand, chain, ask: Ask::Hub { request: &request, demand: None } };

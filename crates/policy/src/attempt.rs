@@ -13,7 +13,8 @@
 //! 4. When all were called or are closed: a called target whose fault may pass, after its backoff or stated wait.
 //! 5. When none is ready: wait for the first to be, if that is before the deadline; else finish.
 //!
-//! Every send counts against `max_calls` and `max_per_target`, free ones too.
+//! Every send counts against `max_calls` and `max_per_target`, free ones too, but for one that a dead connection
+//! swallowed: its free repeat takes its place.
 
 use crate::backoff;
 use crate::classify::{Class, Close, Fault, Limit, SameTarget};
@@ -180,6 +181,8 @@ pub enum Outcome {
     },
     /// It failed.
     Failed(Fault),
+    /// The pooled connection it went by had ended before: its target has not seen it.
+    Lost(Fault),
     /// Nothing was sent: the target's wire has no words for this part of the request.
     Unspeakable(&'static str),
 }
@@ -228,6 +231,8 @@ pub struct Attempt {
     worst: Option<Fault>,
     last: Option<Fault>,
     counts: Counts,
+    /// Calls that no target saw and that were repeated for free: they are sent, and count against no limit.
+    lost: u32,
     trail: Vec<Entry>,
 }
 
@@ -270,6 +275,8 @@ struct Seat {
     calls: u32,
     retries: u32,
     free_repeats: u32,
+    /// Of the calls, those in [`Attempt::lost`].
+    lost: u32,
     /// Not called before.
     ready: Time,
     /// A backoff is owed and not drawn yet.
@@ -289,6 +296,7 @@ impl Attempt {
             calls: 0,
             retries: 0,
             free_repeats: 0,
+            lost: 0,
             ready: started,
             owes_backoff: false,
             opens: None,
@@ -304,6 +312,7 @@ impl Attempt {
             worst: None,
             last: None,
             counts: Counts::default(),
+            lost: 0,
             trail: Vec::new(),
         };
         for (target, place) in plan.places().iter().enumerate() {
@@ -345,7 +354,7 @@ impl Attempt {
             State::Calling { seat, since } => (seat, since),
             State::Done(Verdict::Committed { target }) => {
                 // Too late to change anything but the record.
-                if let Outcome::Failed(fault) = outcome {
+                if let Outcome::Failed(fault) | Outcome::Lost(fault) = outcome {
                     self.record(target, now, Duration::ZERO, failed_entry(&fault));
                 }
                 return;
@@ -364,6 +373,15 @@ impl Attempt {
             }
             Outcome::Failed(fault) => {
                 self.record(target, since, now.since(since), failed_entry(&fault));
+                self.failed(target, now, fault);
+            }
+            Outcome::Lost(fault) => {
+                self.record(target, since, now.since(since), failed_entry(&fault));
+                if let Some(seat) = self.seats.get_mut(target).filter(|seat| seat.free_repeats < FREE_REPEATS)
+                {
+                    seat.lost += 1;
+                    self.lost += 1;
+                }
                 self.failed(target, now, fault);
             }
         }
@@ -397,7 +415,7 @@ impl Attempt {
 
     fn draw_backoffs(&mut self, random: &mut dyn Random) {
         for seat in self.seats.iter_mut().filter(|seat| seat.owes_backoff) {
-            let tries = seat.calls.saturating_sub(1);
+            let tries = seat.calls.saturating_sub(seat.lost + 1);
             seat.ready = seat.ready + backoff::full_jitter(BACKOFF, BACKOFF_MOST, tries, random);
             seat.owes_backoff = false;
         }
@@ -438,7 +456,13 @@ impl Attempt {
     }
 
     fn callable(&self, seat: &Seat) -> bool {
-        !seat.out && seat.calls < self.rules.max_per_target && self.counts.calls() < self.rules.max_calls
+        let calls = seat.calls.saturating_sub(seat.lost);
+        !seat.out && calls < self.rules.max_per_target && self.spent() < self.rules.max_calls
+    }
+
+    /// Calls that count against the limit.
+    fn spent(&self) -> u32 {
+        self.counts.calls().saturating_sub(self.lost)
     }
 
     fn in_time(&self, moment: Time) -> bool {
@@ -472,7 +496,7 @@ impl Attempt {
 
     /// The time that a call to `target` has when it is sent now.
     fn limits(&self, target: usize, now: Time) -> Limits {
-        let one_more = self.counts.calls().saturating_add(1) < self.rules.max_calls;
+        let one_more = self.spent().saturating_add(1) < self.rules.max_calls;
         let mut seats = self.seats.iter().enumerate();
         let others = one_more && seats.any(|(other, seat)| other != target && self.callable(seat));
         let calm = self.rules.limits(self.calm, now, others);

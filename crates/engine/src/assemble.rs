@@ -94,11 +94,8 @@ impl Workshop {
                 Some(Demand::Schema(schema.map_err(|breach| format!("route `{name}`: {breach}"))?))
             }
         };
-        let mut rules = route.rules;
-        if usize::try_from(rules.max_calls).is_ok_and(|calls| calls >= route.chain.len()) {
-            // Room to call each target of the chain once means each of its credentials once.
-            rules.max_calls = rules.max_calls.max(u32::try_from(targets.len()).unwrap_or(u32::MAX));
-        }
+        // Each target of the chain means each of its credentials.
+        let rules = route.rules.grown(route.chain.len(), targets.len());
         Ok(Chain { name: name.into(), targets, rules, demand })
     }
 
@@ -166,8 +163,8 @@ impl Chain {
             }
         }
         let first = chains.first();
-        let mut rules = first.map(|chain| chain.rules).unwrap_or_default();
-        rules.max_calls = rules.max_calls.max(u32::try_from(targets.len()).unwrap_or(u32::MAX));
+        let rules =
+            first.map(|chain| chain.rules.grown(chain.targets.len(), targets.len())).unwrap_or_default();
         Self {
             name: first.map_or_else(|| "".into(), |chain| chain.name.clone()),
             targets,

@@ -74,13 +74,39 @@ impl Default for Rules {
             cooldown: Duration::from_secs(5),
             patience: Duration::from_secs(1),
             on_refusal: OnRefusal::Stop,
-            max_calls: 4,
-            max_per_target: 2,
+            max_calls: Self::CALLS,
+            max_per_target: Self::PER_TARGET,
         }
     }
 }
 
 impl Rules {
+    /// Calls a request may cost where its chain is short, and calls one target may get without any retry: a second
+    /// credential after the first was turned down. Source: the attempt bound of the retry-budget specification.
+    const CALLS: u32 = 4;
+    const PER_TARGET: u32 = 2;
+
+    /// The same rules with `retries`, and as many calls to one target as they take.
+    #[must_use]
+    pub fn retrying(self, retries: u32) -> Self {
+        Self { retries, max_per_target: retries.saturating_add(1).max(Self::PER_TARGET), ..self }
+    }
+
+    /// The same rules with the calls a chain of so many targets takes when nobody says otherwise.
+    #[must_use]
+    pub fn for_chain(self, targets: usize) -> Self {
+        Self { max_calls: Self::CALLS, ..self }.grown(0, targets)
+    }
+
+    /// The same rules for a chain that had `before` targets and has `after`. Where each could be called once, each
+    /// still can; a limit tighter than that was meant.
+    #[must_use]
+    pub fn grown(self, before: usize, after: usize) -> Self {
+        let count = |targets| u32::try_from(targets).unwrap_or(u32::MAX);
+        let roomy = self.max_calls >= count(before);
+        Self { max_calls: if roomy { self.max_calls.max(count(after)) } else { self.max_calls }, ..self }
+    }
+
     /// The time that a call sent now has until `deadline`, when there are `others` to call if it fails.
     fn limits(&self, deadline: Time, now: Time, others: bool) -> Limits {
         let remaining = deadline.since(now);

@@ -228,6 +228,18 @@ fn when_none_is_ready_the_first_opening_is_waited_for() {
 }
 
 #[test]
+fn a_chain_that_grows_keeps_its_limit_of_calls() {
+    for (max_calls, before, after, expected) in
+        [(4, 0, 3, 4), (4, 0, 9, 9), (2, 2, 9, 9), (1, 2, 9, 1), (1, 1, 9, 9), (0, 1, 9, 0), (6, 2, 3, 6)]
+    {
+        let rules = Rules { max_calls, ..Rules::default() };
+        assert_eq!(rules.grown(before, after).max_calls, expected, "{max_calls}: {before} to {after}");
+    }
+    assert_eq!([1, 4, 5].map(|targets| Rules::default().for_chain(targets).max_calls), [4, 4, 5]);
+    assert_eq!([0, 1, 3].map(|retries| Rules::default().retrying(retries).max_per_target), [2, 2, 4]);
+}
+
+#[test]
 fn limits_of_calls_hold_whatever_is_left() {
     stories(&[("A B C D E", "A:500 B:500 C:500 D:500 E:ok", "A B C D =broken")], |_| {});
     stories(&[("A B", "A:500 B:ok", "A =broken")], |rules| rules.max_calls = 1);

@@ -67,6 +67,28 @@ async fn idle_callers_leave_descriptors_for_calls() {
     }
 }
 
+/// A want of descriptors is the gateway's own: it says so, blames nobody for it, and goes on when it is over.
+#[tokio::test]
+async fn a_want_of_descriptors_is_told_as_such() {
+    let closing = || Script::always(Break::CloseWhenIdle(Duration::ZERO));
+    let world = World::new(closing(), closing());
+    world.configure("breaker = { consecutive = 1 }\n");
+    let mut running = Running::start(&mut world.command(&["serve"]));
+    let address = running.address();
+    running.line("try: curl");
+    let mut caller = Raw::connect(address.trim_start_matches("http://").parse().unwrap()).await.unwrap();
+    for (free, expected) in [(true, "[DONE]"), (false, "no file descriptors left"), (true, "[DONE]")] {
+        // The provider's last connection is gone by then.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        running.descriptors(free);
+        caller.post("/v1/chat/completions", &[], &streamed("hello").to_string()).await.unwrap();
+        let told = caller.read_until(expected, Duration::from_secs(20)).await.unwrap();
+        assert_eq!(told.contains("HTTP/1.1 503"), !free, "{told}");
+    }
+    running.line("no provider is to blame");
+    assert_eq!((world.first.count(), world.second.count()), (2, 0));
+}
+
 // === it starts, or says why not ===
 
 #[test]

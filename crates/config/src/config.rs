@@ -163,14 +163,8 @@ impl Config {
 }
 
 impl Route {
-    /// Calls a request may cost at least when its chain is short. Source: the attempt bound of the retry-budget
-    /// specification.
-    const CALLS: usize = 4;
-
     /// The same rules over another chain, with room to call each of its targets once.
     pub(crate) fn over(&self, chain: Vec<TargetRef>) -> Self {
-        let calls = Self::CALLS.max(chain.len());
-        let max_calls = u32::try_from(calls).unwrap_or(u32::MAX);
-        Self { chain, rules: Rules { max_calls, ..self.rules }, ..self.clone() }
+        Self { rules: self.rules.for_chain(chain.len()), chain, ..self.clone() }
     }
 }

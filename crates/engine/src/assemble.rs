@@ -13,6 +13,8 @@ use crate::pool::Origin;
 use crate::target::{Chain, Credential, Endpoint, Protocol, Target, TargetParts};
 use crate::tls::Trust;
 use crate::validate::{Demand, Schema};
+use crate::via;
+use crate::world::World;
 
 /// Makes chains under one configuration.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(crate) struct Workshop {
     config: Config,
     providers: BTreeMap<String, Provider>,
     registry: Arc<CellRegistry>,
+    world: World,
 }
 
 /// A provider, ready to be pointed at.
@@ -39,13 +42,13 @@ struct Named {
 impl Workshop {
     /// # Errors
     /// An unknown wire, an unusable base URL or key, in words for the operator.
-    pub(crate) fn new(config: Config, registry: Arc<CellRegistry>) -> Result<Self, String> {
+    pub(crate) fn new(config: Config, registry: Arc<CellRegistry>, world: World) -> Result<Self, String> {
         let mut providers = BTreeMap::new();
         let mut number = 0;
         for row in &config.providers {
             let wire = wire(&row.wire)
                 .ok_or_else(|| format!("`{}` speaks the unknown wire `{}`", row.id, row.wire))?;
-            let endpoint = Arc::new(endpoint(row, wire)?);
+            let endpoint = Arc::new(endpoint(row, wire, world)?);
             let mut credentials = Vec::new();
             for key in &row.keys {
                 let credential = Credential::new(number, row.auth, Some(key.secret.clone()), &endpoint);
@@ -61,7 +64,7 @@ impl Workshop {
             }
             providers.insert(row.id.clone(), Provider { endpoint, credentials });
         }
-        Ok(Self { config, providers, registry })
+        Ok(Self { config, providers, registry, world })
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -91,11 +94,8 @@ impl Workshop {
                 Some(Demand::Schema(schema.map_err(|breach| format!("route `{name}`: {breach}"))?))
             }
         };
-        let mut rules = route.rules;
-        if usize::try_from(rules.max_calls).is_ok_and(|calls| calls >= route.chain.len()) {
-            // Room to call each target of the chain once means each of its credentials once.
-            rules.max_calls = rules.max_calls.max(u32::try_from(targets.len()).unwrap_or(u32::MAX));
-        }
+        // Each target of the chain means each of its credentials.
+        let rules = route.rules.grown(route.chain.len(), targets.len());
         Ok(Chain { name: name.into(), targets, rules, demand })
     }
 
@@ -124,13 +124,13 @@ impl Workshop {
             credential: credential.credential.clone(),
             traits,
             price: known.and_then(|model| model.price.clone()),
-            cells: self.registry.cells(&names, self.config.breaker(reference)),
+            cells: self.registry.cells(&names, self.config.breaker(reference), self.world.now()),
             listed: known.is_some(),
         })
     }
 }
 
-fn endpoint(row: &ProviderConfig, wire: &'static dyn Wire) -> Result<Endpoint, String> {
+fn endpoint(row: &ProviderConfig, wire: &'static dyn Wire, world: World) -> Result<Endpoint, String> {
     let wrong = |why: &str| format!("base URL of `{}`: {why}", row.id);
     let uri: Uri = row.base_url.parse().map_err(|_| wrong("not a URL"))?;
     let origin = Origin::of(&uri).ok_or_else(|| wrong("needs a scheme and a host"))?;
@@ -144,6 +144,7 @@ fn endpoint(row: &ProviderConfig, wire: &'static dyn Wire) -> Result<Endpoint, S
         base_path: uri.path().trim_end_matches('/').to_owned(),
         protocol: Protocol { http2: row.http2, trust },
         quirks: row.quirks,
+        via: via::own(world),
     })
 }
 
@@ -162,8 +163,8 @@ impl Chain {
             }
         }
         let first = chains.first();
-        let mut rules = first.map(|chain| chain.rules).unwrap_or_default();
-        rules.max_calls = rules.max_calls.max(u32::try_from(targets.len()).unwrap_or(u32::MAX));
+        let rules =
+            first.map(|chain| chain.rules.grown(chain.targets.len(), targets.len())).unwrap_or_default();
         Self {
             name: first.map_or_else(|| "".into(), |chain| chain.name.clone()),
             targets,

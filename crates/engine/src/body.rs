@@ -12,7 +12,7 @@ use std::io::Write;
 use unfail_policy::classify::{Limit, Transport};
 use unfail_policy::time::Time;
 
-use crate::pool::Lease;
+use crate::http::Carrier;
 use crate::trouble::{Trouble, deepest};
 use crate::world::World;
 
@@ -23,8 +23,8 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 32 << 20;
 #[derive(Debug)]
 pub(crate) struct Body {
     incoming: Incoming,
-    /// The connection, to be given back at the end.
-    lease: Option<Lease>,
+    /// The connection, until the end.
+    carrier: Option<Carrier>,
     coding: Coding,
     ended: bool,
 }
@@ -109,18 +109,14 @@ impl Body {
     ///
     /// # Errors
     /// [`BodyFault::Flawed`] for an encoding nobody asked for and unfail cannot read.
-    pub(crate) fn new(
-        headers: &HeaderMap,
-        incoming: Incoming,
-        lease: Option<Lease>,
-    ) -> Result<Self, BodyFault> {
+    pub(crate) fn new(headers: &HeaderMap, incoming: Incoming, carrier: Carrier) -> Result<Self, BodyFault> {
         let coding = match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
             None | Some(b"" | b"identity") => Coding::Identity,
             Some(b"gzip" | b"x-gzip") => Coding::Gzip(GzDecoder::new(Room::default())),
             Some(b"deflate") => Coding::Deflate(ZlibDecoder::new(Room::default())),
             Some(_) => return Err(BodyFault::Flawed("a content encoding that was not asked for")),
         };
-        Ok(Self { incoming, lease, coding, ended: false })
+        Ok(Self { incoming, carrier: Some(carrier), coding, ended: false })
     }
 
     /// The next bytes, or `None` at the end.
@@ -130,11 +126,17 @@ impl Body {
         late: Limit,
         world: World,
     ) -> Result<Option<Bytes>, BodyFault> {
+        let heard = self.carrier.as_ref().map(Carrier::waits).unwrap_or_default();
         while !self.ended {
             let frame = tokio::select! {
                 biased;
                 frame = self.incoming.frame() => frame,
-                () = world.sleep_until(until) => return Err(BodyFault::Trouble(Trouble::Late(late))),
+                () = world.sleep_until(until) => {
+                    if let Some(carrier) = &self.carrier {
+                        carrier.stalled(heard);
+                    }
+                    return Err(BodyFault::Trouble(Trouble::Late(late)));
+                }
             };
             let bytes = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -147,8 +149,8 @@ impl Body {
                 }
                 None => {
                     self.ended = true;
-                    if let Some(lease) = self.lease.take() {
-                        lease.finish();
+                    if let Some(carrier) = self.carrier.take() {
+                        carrier.finish();
                     }
                     self.coding.finish()?
                 }

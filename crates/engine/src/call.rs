@@ -1,5 +1,6 @@
 //! A request on its way through the engine.
 
+use http::HeaderValue;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -44,6 +45,8 @@ pub struct Errand {
     pub started: Time,
     /// The caller's own deadline, counted from `started`; the route's applies where it is sooner.
     pub deadline: Option<Duration>,
+    /// What [`crate::via::onward`] says of a request that comes from another gateway.
+    pub via: Option<HeaderValue>,
 }
 
 /// How urgent a request is.

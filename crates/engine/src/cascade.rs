@@ -254,6 +254,7 @@ impl Cascade {
             dialect: "library",
             started: world.now(),
             deadline: None,
+            via: None,
         };
         let call = Call { errand, chain: self.chain.clone(), ask: Ask::Hub { request, demand } };
         self.engine.answer(call).await

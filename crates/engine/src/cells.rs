@@ -3,12 +3,13 @@
 //! A critical section is a few comparisons: no IO, no allocation, never across an await. A request takes the locks
 //! in one order: credential, limit domain, breaker.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use unfail_config::TargetRef;
 use unfail_policy::attempt::Why;
-use unfail_policy::breaker::{self, Breaker};
+use unfail_policy::breaker::{self, Breaker, Position};
 use unfail_policy::classify::{Class, Close, Fault};
 use unfail_policy::gate::{self, Gate};
 use unfail_policy::time::Time;
@@ -17,6 +18,8 @@ use crate::world::World;
 
 /// Domains remembered at once; callers may name any model of a provider, so there must be an end.
 const DOMAINS_MAX: usize = 10_000;
+/// Forgetting goes on until there is room for so many more, so that it is not done for every new name.
+const ROOM: usize = DOMAINS_MAX / 4;
 
 /// The cells of one target.
 #[derive(Debug, Clone)]
@@ -56,6 +59,19 @@ struct Domain {
     number: u32,
     limit: Gate,
     missing: Gate,
+    /// A call has been answered: the model exists, and nobody made its name up.
+    confirmed: bool,
+}
+
+impl Domain {
+    fn new(number: u32) -> Self {
+        Self { number, limit: Gate::default(), missing: Gate::default(), confirmed: false }
+    }
+
+    /// Calls would be turned away at `now`.
+    fn is_shut(&self, now: Time) -> bool {
+        [&self.limit, &self.missing].into_iter().filter_map(Gate::closed_until).any(|until| now < until)
+    }
 }
 
 /// All cells of the process. They outlive a configuration: a reload forgets nothing.
@@ -67,8 +83,62 @@ pub(crate) struct CellRegistry {
 #[derive(Debug, Default)]
 struct Known {
     credentials: HashMap<String, Arc<Mutex<Account>>>,
-    domains: HashMap<String, Arc<Mutex<Domain>>>,
+    domains: HashMap<String, Remembered>,
     breakers: HashMap<TargetRef, Arc<Mutex<Breaker>>>,
+    /// Domains ever made.
+    made: u32,
+    /// Some are to be forgotten when there are so many; 0 before the first.
+    full: usize,
+}
+
+/// A limit domain, and the breaker of its target, which is kept for as long.
+#[derive(Debug)]
+struct Remembered {
+    domain: Arc<Mutex<Domain>>,
+    breaker: Arc<Mutex<Breaker>>,
+}
+
+/// How much is lost by forgetting a domain; the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Worth {
+    /// It, or its breaker, turns calls away: forgotten, it would be called before its time.
+    shut: bool,
+    confirmed: bool,
+    /// Younger ones go first: a flood of made-up names forgets itself, not what was known before it.
+    age: Reverse<u32>,
+}
+
+impl Remembered {
+    /// A configuration or a request uses it: it would live on beside another of its name.
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.domain) > 1
+    }
+
+    fn worth(&self, now: Time) -> Worth {
+        let domain = lock(&self.domain);
+        let resting = match lock(&self.breaker).position() {
+            Position::Closed => false,
+            Position::Open { until } => now < until,
+            Position::HalfOpen | Position::Ramp => true,
+        };
+        let (shut, confirmed) = (domain.is_shut(now) || resting, domain.confirmed);
+        Worth { shut, confirmed, age: Reverse(domain.number) }
+    }
+}
+
+impl Known {
+    /// Forgets what nobody holds, the least worth first, until there is room again. What cannot be forgotten moves
+    /// the next time further away instead of being looked through for every name.
+    fn forget(&mut self, now: Time) {
+        let free = self.domains.values().filter(|known| !known.is_held());
+        let mut free: Vec<Worth> = free.map(|known| known.worth(now)).collect();
+        free.sort_unstable();
+        free.truncate((self.domains.len() + ROOM).saturating_sub(DOMAINS_MAX));
+        let forgotten: HashSet<u32> = free.into_iter().map(|worth| worth.age.0).collect();
+        self.domains.retain(|_, known| known.is_held() || !forgotten.contains(&lock(&known.domain).number));
+        self.breakers.retain(|_, breaker| Arc::strong_count(breaker) > 1);
+        self.full = DOMAINS_MAX.max(self.domains.len() + ROOM);
+    }
 }
 
 /// Names of the three domains of a target. They are different keys and never merged.
@@ -93,31 +163,28 @@ pub(crate) struct CallTerms {
 
 impl CellRegistry {
     /// The cells of a target, made when they are first asked for; `settings` are those of a new breaker.
-    pub(crate) fn cells(&self, names: &DomainNames, settings: breaker::Settings) -> Cells {
+    pub(crate) fn cells(&self, names: &DomainNames, settings: breaker::Settings, now: Time) -> Cells {
         let mut known = lock(&self.known);
-        if known.domains.len() >= DOMAINS_MAX {
-            // Whatever holds a cell keeps it; only names nobody uses are forgotten.
-            known.domains.retain(|_, cell| Arc::strong_count(cell) > 1);
-            known.breakers.retain(|_, cell| Arc::strong_count(cell) > 1);
+        if known.domains.len() >= known.full.max(DOMAINS_MAX) {
+            known.forget(now);
         }
         let credential = known
             .credentials
             .entry(names.credential.clone())
             .or_insert_with(|| Arc::new(Mutex::new(Account::new())))
             .clone();
-        let number = u32::try_from(known.domains.len()).unwrap_or(u32::MAX);
-        let domain = known
-            .domains
-            .entry(names.limit.clone())
-            .or_insert_with(|| {
-                Arc::new(Mutex::new(Domain { number, limit: Gate::default(), missing: Gate::default() }))
-            })
-            .clone();
         let breaker = known
             .breakers
             .entry(names.breaker.clone())
             .or_insert_with(|| Arc::new(Mutex::new(Breaker::new(settings))))
             .clone();
+        if let Some(Remembered { domain, .. }) = known.domains.get(&names.limit) {
+            return Cells { credential, domain: domain.clone(), breaker };
+        }
+        let domain = Arc::new(Mutex::new(Domain::new(known.made)));
+        known.made = known.made.wrapping_add(1);
+        let remembered = Remembered { domain: domain.clone(), breaker: breaker.clone() };
+        known.domains.insert(names.limit.clone(), remembered);
         Cells { credential, domain, breaker }
     }
 
@@ -214,8 +281,8 @@ impl Flight {
         None
     }
 
-    /// The answer has content.
-    pub(crate) fn succeeded(&mut self, first_token: Duration) {
+    /// The answer has content; the first of it came after `first_token`, if that can be told from the rest.
+    pub(crate) fn succeeded(&mut self, first_token: Option<Duration>) {
         let Some(permits) = &mut self.permits else { return };
         permits.answering = true;
         if let Some(permit) = &mut permits.credential {
@@ -223,6 +290,7 @@ impl Flight {
         }
         {
             let mut domain = lock(&self.cells.domain);
+            domain.confirmed = true;
             if let Some(permit) = &mut permits.missing {
                 domain.missing.succeeded(permit);
             }
@@ -231,7 +299,11 @@ impl Flight {
             }
         }
         if let Some(permit) = &mut permits.breaker {
-            lock(&self.cells.breaker).succeeded(permit, self.world.now(), first_token);
+            let (mut breaker, now) = (lock(&self.cells.breaker), self.world.now());
+            match first_token {
+                Some(first_token) => breaker.succeeded(permit, now, first_token),
+                None => breaker.answered_whole(permit, now),
+            }
         }
     }
 
@@ -304,4 +376,123 @@ fn settle(gate: &mut Gate, permit: gate::Permit, now: Time, closing: Option<Clos
 /// A poisoned cell is used on: its state is a few numbers that are valid at every moment.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One provider and one key, and models of any name.
+    struct Made {
+        registry: CellRegistry,
+        world: World,
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    impl Made {
+        fn new() -> Self {
+            Self { registry: CellRegistry::default(), world: World::start() }
+        }
+
+        fn cells(&self, model: &str) -> Cells {
+            let target = TargetRef { provider: "p".into(), model: model.into() };
+            let names = DomainNames { credential: "p".into(), limit: model.into(), breaker: target };
+            self.registry.cells(&names, breaker::Settings::default(), self.world.now())
+        }
+
+        /// A call for the model, unless it is turned away.
+        fn call(&self, model: &str) -> Option<Flight> {
+            let terms = CallTerms { lasts: HOUR, cooldown: HOUR };
+            self.cells(model).ask(self.world, terms, self.world.now()).ok()
+        }
+
+        fn answered(&self, model: &str) {
+            self.call(model).unwrap().succeeded(None);
+        }
+
+        /// The provider states a wait.
+        fn limited(&self, model: &str) {
+            let wait = Some(HOUR);
+            let fault = Fault { class: Class::RateLimited, close: Close::Domain(wait), wait, ..failure() };
+            self.call(model).unwrap().failed(&fault);
+        }
+
+        fn known(&self) -> usize {
+            lock(&self.registry.known).domains.len()
+        }
+    }
+
+    fn failure() -> Fault {
+        use unfail_policy::classify::{Phase, Signal, Transport, classify};
+        let signal = Signal::Transport(Transport::ResetBeforeHeaders);
+        let wall = unfail_policy::time::Wall::from_millis(0);
+        classify(&signal, unfail_wire::target::ErrorQuirk::None, Phase::Sent, wall)
+    }
+
+    /// Whatever callers make up, and whatever comes of it.
+    #[tokio::test(start_paused = true)]
+    async fn made_up_names_forget_no_wait() {
+        for flood in ["unknown", "limited"] {
+            let made = Made::new();
+            made.limited("young");
+            made.answered("proved");
+            made.limited("proved");
+            for _ in 0..5 {
+                made.call("broken").unwrap().failed(&failure());
+            }
+            for number in 0..3 * DOMAINS_MAX {
+                if number == DOMAINS_MAX - 10 {
+                    made.answered("late");
+                    made.limited("late");
+                    // Its name may be made up as well: only what turns no call away goes before it.
+                    made.limited("later");
+                }
+                let name = format!("made-up-{number}");
+                match flood {
+                    "limited" => made.limited(&name),
+                    _ => drop(made.cells(&name)),
+                }
+                assert!(made.known() <= DOMAINS_MAX, "{flood}: {number}");
+            }
+            let later = (flood == "unknown").then_some("later");
+            for name in ["young", "proved", "broken", "late"].into_iter().chain(later) {
+                assert!(made.call(name).is_none(), "{flood}: {name} is called before its time");
+            }
+            tokio::time::advance(HOUR * 2).await;
+            assert!(made.call("young").is_some(), "{flood}");
+        }
+    }
+
+    /// A wait that is over is nothing to remember.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_makes_room() {
+        let made = Made::new();
+        (0..DOMAINS_MAX).for_each(|number| made.limited(&number.to_string()));
+        tokio::time::advance(HOUR * 2).await;
+        made.limited("now");
+        let now = made.world.now();
+        let known = lock(&made.registry.known);
+        let shut = known.domains.values().filter(|known| known.worth(now).shut).count();
+        assert_eq!((shut, known.domains.len()), (1, DOMAINS_MAX - ROOM + 1));
+    }
+
+    /// What is held stays, and is not looked through again for every further name.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_use_is_not_forgotten() {
+        let made = Made::new();
+        let held: Vec<Cells> = (0..=DOMAINS_MAX).map(|number| made.cells(&number.to_string())).collect();
+        assert_eq!(made.known(), held.len());
+        assert_eq!(lock(&made.registry.known).full, DOMAINS_MAX + ROOM);
+        for number in 0..3 * ROOM {
+            drop(made.cells(&format!("made-up-{number}")));
+            assert!(made.known() <= held.len() + ROOM);
+        }
+        for (number, cells) in held.iter().enumerate() {
+            let again = made.cells(&number.to_string());
+            assert!(Arc::ptr_eq(&again.domain, &cells.domain) && Arc::ptr_eq(&again.breaker, &cells.breaker));
+        }
+        let numbers: HashSet<u32> = held.iter().map(Cells::number).collect();
+        assert_eq!(numbers.len(), held.len(), "a number is one domain's");
+    }
 }

@@ -38,8 +38,7 @@ pub(crate) fn assemble(given: Given) -> Result<(Engine, Arc<Chain>), String> {
         problems.join("\n")
     })?;
     if let Some(route) = config.routes.get_mut(ROUTE) {
-        let needed = u32::try_from(route.chain.len()).unwrap_or(u32::MAX);
-        route.rules = Rules { max_calls: given.rules.max_calls.max(needed), ..given.rules };
+        route.rules = given.rules.grown(0, route.chain.len());
     }
     let engine = Engine::new(config, Log::none()).map_err(|error| error.to_string())?;
     let library = crate::identify::Caller { name: "library".into(), routes: None };

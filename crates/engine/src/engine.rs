@@ -8,11 +8,12 @@ use unfail_policy::attempt::{
     Answer as May, Attempt, Entry, EntryResult, Failure as Exhausted, FailureKind, Gates, Limits, OnRefusal,
     Outcome, Step, Verdict, Why,
 };
-use unfail_policy::classify::Fault;
+use unfail_policy::classify::{Blame, Fault};
 use unfail_policy::plan::{Skip, plan};
 use unfail_policy::time::Time;
 use unfail_wire::chat::Usage;
 
+use crate::alarm::Alarm;
 use crate::answer::{Answer, AnswerStream, Content, Head, StreamParts};
 use crate::assemble::Workshop;
 use crate::call::{Ask, Call, Errand, Translation};
@@ -37,6 +38,7 @@ pub struct Engine {
     client: HttpClient,
     world: World,
     log: Log,
+    alarm: Arc<Alarm>,
 }
 
 /// Why an engine cannot be built, in words for the operator.
@@ -52,11 +54,11 @@ impl Engine {
     pub fn new(config: Config, log: Log) -> Result<Self, EngineError> {
         let world = World::start();
         let cells = Arc::new(CellRegistry::default());
-        let snapshot = snapshot(config, &cells)?;
+        let snapshot = snapshot(config, &cells, world)?;
         let client =
             HttpClient::new(world).map_err(|error| EngineError(format!("cannot set up TLS: {error}")))?;
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-        Ok(Self { snapshot, cells, client, world, log })
+        Ok(Self { snapshot, cells, client, world, log, alarm: Arc::default() })
     }
 
     /// The same engine for another runtime: configuration, memory and log are shared, connections are not.
@@ -68,6 +70,7 @@ impl Engine {
             client: self.client.sibling(),
             world: self.world,
             log: self.log.clone(),
+            alarm: self.alarm.clone(),
         }
     }
 
@@ -77,7 +80,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::new`]; the old configuration then stays.
     pub fn reload(&self, config: Config) -> Result<(), EngineError> {
-        let snapshot = Arc::new(snapshot(config, &self.cells)?);
+        let snapshot = Arc::new(snapshot(config, &self.cells, self.world)?);
         self.snapshot.store(snapshot.clone());
         self.cells.retune(|target| snapshot.breaker(target));
         Ok(())
@@ -164,21 +167,29 @@ impl Engine {
             ask: &call.ask,
             translation: Translation::new(&call.ask),
             demand,
+            via: call.errand.via.as_ref(),
             refusal_fails: call.chain.rules.on_refusal == OnRefusal::Next,
         };
         let mut gates = Doors { chain: &call.chain, sender: &sender, world: self.world, flight: None };
         let mut found = None;
+        // The target whose last call was lost with its connection.
+        let mut lost_at = None;
         loop {
             match attempt.next(self.world.now(), &mut self.world.random(), &mut gates) {
                 Step::Wait { until } => self.world.sleep_until(until).await,
-                Step::Send { target, limits } => {
-                    let Some(target) = call.chain.targets.get(target) else { return Err(Box::new(lost())) };
-                    let outcome = match self.call(&sender, target, &limits, gates.flight.take()).await {
+                Step::Send { target: number, limits } => {
+                    let Some(target) = call.chain.targets.get(number) else { return Err(Box::new(lost())) };
+                    let sending = Sending { limits, fresh: lost_at.take() == Some(number) };
+                    let outcome = match self.call(&sender, target, sending, gates.flight.take()).await {
                         Called::Answered { answer, first_token } => {
                             found = Some((answer, limits));
                             Outcome::Committed { first_token }
                         }
                         Called::Failed(fault) => Outcome::Failed(fault),
+                        Called::Lost(fault) => {
+                            lost_at = Some(number);
+                            Outcome::Lost(fault)
+                        }
                         Called::Unspeakable(what) => Outcome::Unspeakable(what),
                     };
                     attempt.saw(self.world.now(), outcome);
@@ -197,24 +208,29 @@ impl Engine {
         &self,
         sender: &Sender<'_>,
         target: &Arc<Target>,
-        limits: &Limits,
+        sending: Sending,
         flight: Option<Flight>,
     ) -> Called {
+        let Sending { limits, fresh } = sending;
         let sent = self.world.now();
-        match sender.send(target, limits).await {
+        match sender.send(target, &limits, fresh).await {
             Ok(got) => {
                 let first_token = self.world.now().since(sent);
+                // Only a stream that still goes on tells its first token from its last; a long answer is no slow target.
+                let streams = matches!(got, Got::Stream { reader: Some(_), .. });
                 let flight = flight.map(|mut flight| {
-                    // Only a stream tells its first token from its last; a long answer is not a slow target.
-                    flight.succeeded(if sender.ask.stream() { first_token } else { Duration::ZERO });
+                    flight.succeeded(streams.then_some(first_token));
                     flight
                 });
                 Called::Answered { answer: Found { target: target.clone(), got, flight }, first_token }
             }
             Err(Missed::Unspeakable(what)) => Called::Unspeakable(what),
             // The flight is given back when it is dropped.
-            Err(Missed::Stale(fault)) => Called::Failed(fault),
+            Err(Missed::Stale(fault)) => Called::Lost(fault),
             Err(Missed::Failed(fault)) => {
+                if fault.blame == Blame::Gateway {
+                    self.alarm.ring(self.world.now(), &fault.gist);
+                }
                 let stream = sender.ask.stream();
                 let hurried = fault.late.is_some_and(|late| limits.hurry.explains(late, stream));
                 // What only the caller had no time for is no fault of the target's: the flight is given back.
@@ -262,8 +278,8 @@ fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Record
     Answer { head, content }
 }
 
-fn snapshot(config: Config, cells: &Arc<CellRegistry>) -> Result<Snapshot, EngineError> {
-    Snapshot::new(config, |config| Workshop::new(config, cells.clone())).map_err(EngineError)
+fn snapshot(config: Config, cells: &Arc<CellRegistry>, world: World) -> Result<Snapshot, EngineError> {
+    Snapshot::new(config, |config| Workshop::new(config, cells.clone(), world)).map_err(EngineError)
 }
 
 /// A target that answered, and what it said.
@@ -276,9 +292,21 @@ struct Found {
 
 /// What came of one call.
 enum Called {
-    Answered { answer: Found, first_token: Duration },
+    Answered {
+        answer: Found,
+        first_token: Duration,
+    },
     Failed(Fault),
+    /// With the connection it went by, which was dead.
+    Lost(Fault),
     Unspeakable(&'static str),
+}
+
+/// How one call is sent.
+struct Sending {
+    limits: Limits,
+    /// By a connection nobody used before.
+    fresh: bool,
 }
 
 /// What a call needs beyond its time to report that it is over.
@@ -383,6 +411,10 @@ fn headline(kind: FailureKind) -> &'static str {
         FailureKind::Overloaded => "every target is overloaded or resting after failures",
         FailureKind::Timeout => "no target answered in time",
         FailureKind::Broken => "every target failed",
+        FailureKind::Exhausted => {
+            "the gateway itself has no file descriptors left for connections to providers: its operator must allow it \
+             more"
+        }
         FailureKind::Quota => "every target's quota or credit is used up",
         FailureKind::Misconfigured => "no target could be used with its key and model: the operator must act",
         FailureKind::NoTarget => "no target of this route can serve this request",

@@ -1,7 +1,9 @@
 //! What the shell saw, told to policy: the one place where transport, body and format troubles become faults.
 
 use http::HeaderMap;
-use unfail_policy::classify::{Class, Close, Fault, Flaw as Flawed, Phase, SameTarget, Signal, classify};
+use unfail_policy::classify::{
+    Blame, Class, Close, Fault, Flaw as Flawed, Phase, SameTarget, Signal, classify,
+};
 use unfail_policy::wait::Headers;
 use unfail_wire::driver::StreamFault;
 use unfail_wire::error_body::ErrorBody;
@@ -109,6 +111,7 @@ pub(crate) fn invalid(invalid: Invalid) -> Fault {
         close: Close::Nothing,
         wait: None,
         same_target: SameTarget::Never,
+        blame: Blame::Request,
         status: None,
         message: invalid.message,
         gist: "the request cannot be read".into(),

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
+use hyper_util::client::legacy::connect::{CaptureConnection, HttpConnector, capture_connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::io;
@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use unfail_policy::classify::{Limit, Transport};
 
-use crate::marking::{Marking, Used};
+use crate::marking::{Heard, Marking, Used};
 use crate::pool::{IDLE, Lease, Pool};
 use crate::target::Endpoint;
 use crate::tls::{self, Trust};
@@ -69,22 +69,75 @@ impl HttpClient {
         pools
     }
 
-    /// Sends one request and waits for the head of its response. The lease, where there is one, is to be finished
-    /// when the body was read to its end.
+    /// Sends one request and waits for the head of its response; by a connection that nobody used before, where it is
+    /// to be `fresh` and the endpoint's connections are not shared.
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
         endpoint: &Endpoint,
         limits: HeadLimits,
-    ) -> Result<(Response<Incoming>, Option<Lease>), Trouble> {
+        fresh: bool,
+    ) -> Result<(Response<Incoming>, Carrier), Trouble> {
         let own = endpoint.protocol.trust.as_ref().map(|trust| self.under(trust));
         let pools = own.as_ref().unwrap_or(&self.usual);
         if endpoint.protocol.http2 {
-            let response = Box::pin(share(&pools.http2, request, limits, self.world)).await?;
-            return Ok((response, None));
+            let (response, shared) = Box::pin(share(&pools.http2, request, limits, self.world)).await?;
+            return Ok((response, Carrier::Shared(shared)));
         }
-        let (response, lease) = pools.http1.send(request, &endpoint.origin, limits).await?;
-        Ok((response, Some(lease)))
+        let (response, lease) = pools.http1.send(request, &endpoint.origin, limits, fresh).await?;
+        Ok((response, Carrier::Leased(lease)))
+    }
+}
+
+/// The connection that a response comes by.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    /// For this exchange alone.
+    Leased(Lease),
+    /// For many at the same time.
+    Shared(Shared),
+}
+
+impl Carrier {
+    /// The body was read to its end.
+    pub(crate) fn finish(self) {
+        match self {
+            Self::Leased(lease) => lease.finish(),
+            Self::Shared(_) => {}
+        }
+    }
+
+    /// Begins to wait for the body.
+    pub(crate) fn waits(&self) -> Heard {
+        match self {
+            Self::Leased(_) => Heard::default(),
+            Self::Shared(shared) => shared.used.heard(),
+        }
+    }
+
+    /// The wait was in vain. A connection that brought no byte of anything in all that time may be dead, and the next
+    /// request would go by it as well; one that brought other answers is not.
+    pub(crate) fn stalled(&self, since: Heard) {
+        if let Self::Shared(shared) = self
+            && shared.used.heard() == since
+        {
+            shared.poison();
+        }
+    }
+}
+
+/// A handle on a shared connection.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    connection: CaptureConnection,
+    used: Used,
+}
+
+impl Shared {
+    fn poison(&self) {
+        if let Some(connected) = self.connection.connection_metadata().as_ref() {
+            connected.poison();
+        }
     }
 }
 
@@ -94,7 +147,7 @@ async fn share(
     mut request: Request<Full<Bytes>>,
     limits: HeadLimits,
     world: World,
-) -> Result<Response<Incoming>, Trouble> {
+) -> Result<(Response<Incoming>, Shared), Trouble> {
     let connection = capture_connection(&mut request);
     let mut response = pin!(client.request(request));
     let stale = world.now() + STALE;
@@ -123,10 +176,9 @@ async fn share(
     };
     match done {
         Ok(response) => {
-            if let Some(used) = response.extensions().get::<Used>() {
-                used.mark();
-            }
-            Ok(response)
+            let used = response.extensions().get::<Used>().cloned().unwrap_or_default();
+            used.mark();
+            Ok((response, Shared { connection, used }))
         }
         Err(error) => Err(trouble(&error, world.now() < stale)),
     }

@@ -7,6 +7,7 @@
 //! [`engine`] (the loop) → `send` (one attempt) → [`answer`] (what the caller gets) → [`cascade`] (all of it
 //! without a server).
 
+mod alarm;
 pub mod answer;
 mod assemble;
 mod body;
@@ -32,6 +33,7 @@ mod tls;
 pub mod trail;
 mod trouble;
 pub mod validate;
+pub mod via;
 pub mod world;
 
 pub use answer::{Answer, AnswerStream, Content};

@@ -1,4 +1,5 @@
-//! Shared connections that remember whether they were used, since only one that was can have gone stale.
+//! Shared connections that remember whether they were used, since only one that was can have gone stale, and how
+//! often they brought something, since only one that brings nothing can be dead.
 
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -10,22 +11,38 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-/// Set once a connection has delivered a response head: a failure on it afterwards may be a stale connection.
+/// What is remembered of a connection.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Used(Arc<AtomicBool>);
+pub(crate) struct Used(Arc<Use>);
+
+#[derive(Debug, Default)]
+struct Use {
+    /// It has delivered a response head: a failure on it afterwards may be a stale connection.
+    marked: AtomicBool,
+    /// Reads that brought bytes, of whichever response or of none.
+    reads: AtomicU64,
+}
+
+/// How much a connection had brought at some moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Heard(u64);
 
 impl Used {
     pub(crate) fn mark(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.marked.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_marked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.marked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn heard(&self) -> Heard {
+        Heard(self.0.reads.load(Ordering::Relaxed))
     }
 }
 
@@ -71,7 +88,11 @@ impl Read for Marked {
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Poll::Ready(Ok(())) = read {
+            self.used.0.reads.fetch_add(1, Ordering::Relaxed);
+        }
+        read
     }
 }
 

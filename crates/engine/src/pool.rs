@@ -115,18 +115,26 @@ impl Pool {
         Self { connector, shelf: Arc::default(), world }
     }
 
-    /// Sends one request and waits for the head of its response.
+    /// Sends one request and waits for the head of its response. A `fresh` one goes by a connection of its own: the
+    /// one it went by before was dead.
     pub(crate) async fn send(
         &self,
         mut request: Request<Full<Bytes>>,
         origin: &Origin,
         limits: HeadLimits,
+        fresh: bool,
     ) -> Result<(Response<Incoming>, Lease), Trouble> {
-        while let Some(mut lease) = self.idle(origin) {
+        while let Some(mut lease) = if fresh { None } else { self.idle(origin) } {
+            let sent = self.world.now();
             match lease.exchange(request, limits.head, true).await {
                 Ok(response) => return Ok((response, lease)),
                 Err(Missed::Unsent(unsent)) => request = *unsent,
-                Err(Missed::Trouble(trouble)) => return Err(trouble),
+                Err(Missed::Trouble(trouble)) => {
+                    if let Trouble::Fault(Transport::StaleConnection, _) = trouble {
+                        self.shelf.forget(origin, sent);
+                    }
+                    return Err(trouble);
+                }
             }
         }
         // Rare, and large: boxed so that requests on idle connections need not carry its room around.
@@ -160,7 +168,7 @@ impl Pool {
         let connecting = async {
             let nowhere = || Trouble::Fault(Transport::Connect, "the URL leads nowhere".to_owned());
             let url = origin.with("/").ok_or_else(nowhere)?;
-            let stream = connector.call(url).await.map_err(|error| unconnected(&*error))?;
+            let stream = connector.call(url).await.map_err(|error| self.refused(unconnected(&*error)))?;
             let handshake = http1::handshake(stream).await;
             handshake.map_err(|error| Trouble::Fault(Transport::Connect, deepest(&error)))
         };
@@ -172,6 +180,15 @@ impl Pool {
             drop(driver.await);
         });
         Ok(self.lease(connection, origin))
+    }
+
+    /// Where no descriptor is left, those of idle connections are given up for what comes next.
+    fn refused(&self, trouble: Trouble) -> Trouble {
+        if let Trouble::Fault(Transport::NoDescriptor, _) = trouble {
+            let idle = std::mem::take(&mut self.shelf.lock().connections);
+            drop(idle);
+        }
+        trouble
     }
 
     fn lease(&self, connection: Connection, origin: &Origin) -> Lease {
@@ -234,6 +251,18 @@ impl Shelf {
     /// A poisoned shelf is used on: whatever lies there is a whole connection.
     fn lock(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops what has lain here since `before`. Where one idle connection died unseen, what else lay idle at that time
+    /// has most likely met the same end (a restart, a gateway on the way that forgot it): each would cost a request
+    /// of its own. What was put back since has answered since.
+    fn forget(&self, origin: &Origin, before: Time) {
+        let mut dead = Vec::new();
+        if let Some(known) = self.lock().connections.get_mut(&origin.name) {
+            (dead, *known) = std::mem::take(known).into_iter().partition(|(since, _)| *since <= before);
+        }
+        // Outside the lock: dropping a connection wakes the task that drives it.
+        drop(dead);
     }
 }
 

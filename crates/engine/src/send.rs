@@ -4,9 +4,9 @@
 //! success status, an empty answer or a cut before the first token is a failed attempt, not an answer.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, VIA};
 use http::response::Parts;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(crate) struct Sender<'a> {
     pub(crate) translation: Translation<'a>,
     /// What the answer must be; a streamed answer is then held to its end.
     pub(crate) demand: Option<&'a Demand>,
+    /// What the calls carry in place of what is usual, as [`crate::via`] says.
+    pub(crate) via: Option<&'a HeaderValue>,
     /// A refused answer is a failed attempt (else it is the answer).
     pub(crate) refusal_fails: bool,
 }
@@ -97,11 +99,11 @@ struct Written {
 }
 
 impl Sender<'_> {
-    /// Sends the request to `target` and waits for content.
-    pub(crate) async fn send(&self, target: &Target, limits: &Limits) -> Result<Got, Missed> {
+    /// Sends the request to `target`, by a `fresh` connection where the last one was dead, and waits for content.
+    pub(crate) async fn send(&self, target: &Target, limits: &Limits, fresh: bool) -> Result<Got, Missed> {
         let Written { body, passes } = self.write(target)?;
         let due = Due::new(self.world.now(), limits, self.ask.stream());
-        let (parts, body) = self.head(target, body, &due).await?;
+        let (parts, body) = self.head(target, body, &due, fresh).await?;
         self.read(target, (&parts.headers, body), &due, passes).await.map_err(Missed::Failed)
     }
 
@@ -133,11 +135,17 @@ impl Sender<'_> {
     }
 
     /// Out with the request, in with a success head; anything else is a fault.
-    async fn head(&self, target: &Target, body: Bytes, due: &Due) -> Result<(Parts, Body), Missed> {
+    async fn head(
+        &self,
+        target: &Target,
+        body: Bytes,
+        due: &Due,
+        fresh: bool,
+    ) -> Result<(Parts, Body), Missed> {
         let head = HeadLimits { connected: due.connected, head: due.first };
         let request = self.request(target, body);
-        let sent = self.client.send(request, &target.endpoint, head).await;
-        let (response, lease) = sent.map_err(|trouble| {
+        let sent = self.client.send(request, &target.endpoint, head, fresh).await;
+        let (response, carrier) = sent.map_err(|trouble| {
             let fault = self.judge(target, Phase::Sent).trouble(&trouble);
             match trouble {
                 Trouble::Fault(Transport::StaleConnection, _) => Missed::Stale(fault),
@@ -145,7 +153,7 @@ impl Sender<'_> {
             }
         })?;
         let (parts, incoming) = response.into_parts();
-        let body = Body::new(&parts.headers, incoming, lease);
+        let body = Body::new(&parts.headers, incoming, carrier);
         if parts.status.is_success() {
             let wrong = |fault| Missed::Failed(self.judge(target, Phase::Headers).body(&fault));
             return Ok((parts, body.map_err(wrong)?));
@@ -167,6 +175,9 @@ impl Sender<'_> {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target.uri(self.ask.stream()).clone();
         *request.headers_mut() = target.headers().clone();
+        if let Some(via) = self.via {
+            request.headers_mut().insert(VIA, via.clone());
+        }
         request
     }
 
@@ -221,7 +232,7 @@ impl Sender<'_> {
             return Err(judge.flaw(Flawed::Empty, None));
         }
         let Some(demand) = self.demand else { return Ok(true) };
-        demand.check(response).map_err(|breach| judge.flaw(Flawed::Malformed, Some(&breach.0)))
+        demand.check(response).map_err(|breach| judge.flaw(Flawed::Breach, Some(&breach.0)))
     }
 
     /// Reads until the first content or the end. With a demand, until the end.

@@ -1,6 +1,6 @@
 //! What an attempt is sent to: a provider, a model and a credential, resolved once when the configuration is read.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub(crate) struct Endpoint {
     pub(crate) base_path: String,
     pub(crate) protocol: Protocol,
     pub(crate) quirks: Quirks,
+    /// What this process is to the provider.
+    pub(crate) via: HeaderValue,
 }
 
 impl Endpoint {
@@ -56,6 +58,7 @@ impl Endpoint {
         for (name, value) in self.wire.headers() {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
+        headers.insert(VIA, self.via.clone());
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers
     }

@@ -13,6 +13,7 @@ use unfail_policy::time::{Random, Time, Wall};
 #[derive(Debug, Clone, Copy)]
 pub struct World {
     origin: Instant,
+    mark: u64,
 }
 
 impl World {
@@ -20,7 +21,13 @@ impl World {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
     pub fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self { origin: Instant::now(), mark: Entropy.next_u64() }
+    }
+
+    /// A number of its own, drawn at the start.
+    #[must_use]
+    pub const fn mark(&self) -> u64 {
+        self.mark
     }
 
     /// Monotonic time since the start.

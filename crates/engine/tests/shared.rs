@@ -57,6 +57,7 @@ async fn ask(engine: &Engine, model: &str, fallbacks: &[&str]) -> String {
         dialect: "test",
         started: engine.world().now(),
         deadline: None,
+        via: None,
     };
     let chain = engine.route(&caller, model, fallbacks).unwrap();
     let call = Call { errand, chain, ask: Ask::Hub { request: &request, demand: None } };
@@ -135,4 +136,13 @@ async fn whoever_asks_meets_the_breaker_of_the_file() {
         assert_eq!(ask(&engine, "a", &[]).await, "own:transient");
     }
     assert_eq!(ask(&engine, "a", &[]).await, "own:closed");
+}
+
+/// Who asks by more names gets no more calls than the first of them allows.
+#[tokio::test]
+async fn further_names_widen_no_tight_limit() {
+    let routes = "[routes.main]\nchain = [\"own/a\", \"own/b\"]\nmax_calls = 1\n";
+    let (provider, engine) = stage(Script::always(Refusal::ServerError), routes);
+    assert_eq!(ask(&engine, "main", &["own/c", "own/d"]).await, "own:transient");
+    assert_eq!(provider.count(), 1);
 }

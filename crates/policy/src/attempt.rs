@@ -13,7 +13,8 @@
 //! 4. When all were called or are closed: a called target whose fault may pass, after its backoff or stated wait.
 //! 5. When none is ready: wait for the first to be, if that is before the deadline; else finish.
 //!
-//! Every send counts against `max_calls` and `max_per_target`, free ones too.
+//! Every send counts against `max_calls` and `max_per_target`, free ones too, but for one that a dead connection
+//! swallowed: its free repeat takes its place.
 
 use crate::backoff;
 use crate::classify::{Class, Close, Fault, Limit, SameTarget};
@@ -77,13 +78,39 @@ impl Default for Rules {
             cooldown: Duration::from_secs(5),
             patience: Duration::from_secs(1),
             on_refusal: OnRefusal::Stop,
-            max_calls: 4,
-            max_per_target: 2,
+            max_calls: Self::CALLS,
+            max_per_target: Self::PER_TARGET,
         }
     }
 }
 
 impl Rules {
+    /// Calls a request may cost where its chain is short, and calls one target may get without any retry: a second
+    /// credential after the first was turned down. Source: the attempt bound of the retry-budget specification.
+    const CALLS: u32 = 4;
+    const PER_TARGET: u32 = 2;
+
+    /// The same rules with `retries`, and as many calls to one target as they take.
+    #[must_use]
+    pub fn retrying(self, retries: u32) -> Self {
+        Self { retries, max_per_target: retries.saturating_add(1).max(Self::PER_TARGET), ..self }
+    }
+
+    /// The same rules with the calls a chain of so many targets takes when nobody says otherwise.
+    #[must_use]
+    pub fn for_chain(self, targets: usize) -> Self {
+        Self { max_calls: Self::CALLS, ..self }.grown(0, targets)
+    }
+
+    /// The same rules for a chain that had `before` targets and has `after`. Where each could be called once, each
+    /// still can; a limit tighter than that was meant.
+    #[must_use]
+    pub fn grown(self, before: usize, after: usize) -> Self {
+        let count = |targets| u32::try_from(targets).unwrap_or(u32::MAX);
+        let roomy = self.max_calls >= count(before);
+        Self { max_calls: if roomy { self.max_calls.max(count(after)) } else { self.max_calls }, ..self }
+    }
+
     /// The time that a call sent now has until `deadline`, when there are `others` to call if it fails.
     fn limits(&self, deadline: Time, now: Time, others: bool) -> Limits {
         let remaining = deadline.since(now);
@@ -184,6 +211,8 @@ pub enum Outcome {
     },
     /// It failed.
     Failed(Fault),
+    /// The pooled connection it went by had ended before: its target has not seen it.
+    Lost(Fault),
     /// Nothing was sent: the target's wire has no words for this part of the request.
     Unspeakable(&'static str),
 }
@@ -232,6 +261,8 @@ pub struct Attempt {
     worst: Option<Fault>,
     last: Option<Fault>,
     counts: Counts,
+    /// Calls that no target saw and that were repeated for free: they are sent, and count against no limit.
+    lost: u32,
     trail: Vec<Entry>,
 }
 
@@ -274,6 +305,8 @@ struct Seat {
     calls: u32,
     retries: u32,
     free_repeats: u32,
+    /// Of the calls, those in [`Attempt::lost`].
+    lost: u32,
     /// Not called before.
     ready: Time,
     /// A backoff is owed and not drawn yet.
@@ -293,6 +326,7 @@ impl Attempt {
             calls: 0,
             retries: 0,
             free_repeats: 0,
+            lost: 0,
             ready: started,
             owes_backoff: false,
             opens: None,
@@ -308,6 +342,7 @@ impl Attempt {
             worst: None,
             last: None,
             counts: Counts::default(),
+            lost: 0,
             trail: Vec::new(),
         };
         for (target, place) in plan.places().iter().enumerate() {
@@ -349,7 +384,7 @@ impl Attempt {
             State::Calling { seat, since } => (seat, since),
             State::Done(Verdict::Committed { target }) => {
                 // Too late to change anything but the record.
-                if let Outcome::Failed(fault) = outcome {
+                if let Outcome::Failed(fault) | Outcome::Lost(fault) = outcome {
                     self.record(target, now, Duration::ZERO, failed_entry(&fault));
                 }
                 return;
@@ -368,6 +403,15 @@ impl Attempt {
             }
             Outcome::Failed(fault) => {
                 self.record(target, since, now.since(since), failed_entry(&fault));
+                self.failed(target, now, fault);
+            }
+            Outcome::Lost(fault) => {
+                self.record(target, since, now.since(since), failed_entry(&fault));
+                if let Some(seat) = self.seats.get_mut(target).filter(|seat| seat.free_repeats < FREE_REPEATS)
+                {
+                    seat.lost += 1;
+                    self.lost += 1;
+                }
                 self.failed(target, now, fault);
             }
         }
@@ -401,7 +445,7 @@ impl Attempt {
 
     fn draw_backoffs(&mut self, random: &mut dyn Random) {
         for seat in self.seats.iter_mut().filter(|seat| seat.owes_backoff) {
-            let tries = seat.calls.saturating_sub(1);
+            let tries = seat.calls.saturating_sub(seat.lost + 1);
             seat.ready = seat.ready + backoff::full_jitter(BACKOFF, BACKOFF_MOST, tries, random);
             seat.owes_backoff = false;
         }
@@ -442,7 +486,13 @@ impl Attempt {
     }
 
     fn callable(&self, seat: &Seat) -> bool {
-        !seat.out && seat.calls < self.rules.max_per_target && self.counts.calls() < self.rules.max_calls
+        let calls = seat.calls.saturating_sub(seat.lost);
+        !seat.out && calls < self.rules.max_per_target && self.spent() < self.rules.max_calls
+    }
+
+    /// Calls that count against the limit.
+    fn spent(&self) -> u32 {
+        self.counts.calls().saturating_sub(self.lost)
     }
 
     fn in_time(&self, moment: Time) -> bool {
@@ -476,7 +526,7 @@ impl Attempt {
 
     /// The time that a call to `target` has when it is sent now.
     fn limits(&self, target: usize, now: Time) -> Limits {
-        let one_more = self.counts.calls().saturating_add(1) < self.rules.max_calls;
+        let one_more = self.spent().saturating_add(1) < self.rules.max_calls;
         let mut seats = self.seats.iter().enumerate();
         let others = one_more && seats.any(|(other, seat)| other != target && self.callable(seat));
         let calm = self.rules.limits(self.calm, now, others);

@@ -8,7 +8,7 @@
 //! the stream breaks off later, the call's failure takes the place of its success.
 
 use crate::backoff;
-use crate::classify::{Class, Close, Fault};
+use crate::classify::{Blame, Class, Close, Fault};
 use crate::time::{self, Random, Time};
 use crate::window::{Baseline, Tally, Window};
 use std::time::Duration;
@@ -270,17 +270,29 @@ impl Breaker {
     /// The call's answer has content, `first_token` after it was sent. Should the answer break off later, the permit
     /// is reported again, as failed.
     pub fn succeeded(&mut self, permit: &mut Permit, now: Time, first_token: Duration) {
+        self.answers(permit, now, Some(first_token));
+    }
+
+    /// The call brought an answer all at once: that took as long as the answer is, and says nothing about first
+    /// tokens.
+    pub fn answered_whole(&mut self, permit: &mut Permit, now: Time) {
+        self.answers(permit, now, None);
+    }
+
+    fn answers(&mut self, permit: &mut Permit, now: Time, first_token: Option<Duration>) {
         if permit.success.is_some() || self.is_void(permit) {
             return;
         }
-        let slow = self.state == State::Closed && first_token > self.slow_after();
+        let slow = self.state == State::Closed && first_token.is_some_and(|taken| taken > self.slow_after());
         let tally = Tally { calls: 1, fails: 0, slow: u32::from(slow) };
         self.successes = self.successes.wrapping_add(1);
         let (stay, number, streak) = (self.stay, self.successes, self.streak);
         permit.success = Some(Success { stay, at: now, tally, number, streak });
         match self.state {
             State::Closed => {
-                self.baseline.add(first_token);
+                if let Some(first_token) = first_token {
+                    self.baseline.add(first_token);
+                }
                 self.streak = 0;
                 self.judge(now, tally, None);
             }
@@ -337,6 +349,9 @@ impl Breaker {
 
     /// Reports a fault as its class demands: the one place where classes meet the breaker.
     pub fn settle(&mut self, permit: Permit, now: Time, fault: &Fault) {
+        if fault.blame != Blame::Target {
+            return self.give_back(&permit);
+        }
         match fault.class {
             Class::PreSend | Class::Transient | Class::Overloaded | Class::Malformed | Class::MidStream => {
                 self.fail(&permit, now, false, fault.wait);

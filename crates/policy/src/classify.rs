@@ -145,6 +145,8 @@ pub enum Transport {
     Dns,
     /// No connection.
     Connect,
+    /// This process may open no further file, so not even a connection.
+    NoDescriptor,
     /// No secure connection.
     Tls,
     /// HTTP/2 `REFUSED_STREAM`, or `GOAWAY` below our stream: never processed (RFC 9113 §8.7).
@@ -175,8 +177,10 @@ pub enum Limit {
 pub enum Flaw {
     /// Not the wire it should be.
     Malformed,
-    /// No content, and nothing that explains it.
+    /// A well-formed answer without content, and nothing that explains it.
     Empty,
+    /// A whole answer that breaks the schema this request demands.
+    Breach,
     /// Ended before its end.
     Truncated,
     /// Another content type, e.g. a proxy's HTML page.
@@ -196,6 +200,8 @@ pub struct Fault {
     pub wait: Option<Duration>,
     /// May the same target be asked again.
     pub same_target: SameTarget,
+    /// Whose doing it is.
+    pub blame: Blame,
     /// HTTP status, or the one an error inside a 200 names.
     pub status: Option<u16>,
     /// The provider's words, or ours where it had none; at most 300 characters. May quote the prompt, the answer or a
@@ -237,6 +243,17 @@ pub enum SameTarget {
     Once,
 }
 
+/// Whose doing a failure is, whatever its class: the breaker of a target counts only what is its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The target's, as far as its class says so.
+    Target,
+    /// The request's: the target answered as it should, and one caller's words can bring this about at will.
+    Request,
+    /// Our own: nothing reached the target.
+    Gateway,
+}
+
 /// Says what `signal` means. `quirk` is how the provider's statuses differ from the usual, `wall` is only used for
 /// waits stated as dates.
 ///
@@ -260,7 +277,10 @@ pub fn classify(signal: &Signal<'_>, quirk: ErrorQuirk, phase: Phase, wall: Wall
             let answer = Answer { status: body.status, header_code: None, body, quirk };
             from_answer(&answer, &[("", ""); 0], wall)
         }
-        Signal::Flaw(flaw) => Fault::own(Class::Malformed, SameTarget::Once, flawed(flaw)),
+        Signal::Flaw(flaw) => {
+            let fault = Fault::own(Class::Malformed, SameTarget::Once, flawed(flaw));
+            Fault { blame: blamed(flaw), ..fault }
+        }
         Signal::ContentFiltered => {
             Fault::own(Class::Refused, SameTarget::Never, "declined by the provider's content filter")
         }
@@ -283,6 +303,7 @@ impl Fault {
             close: Close::Nothing,
             wait: None,
             same_target,
+            blame: Blame::Target,
             status: None,
             message: message.to_owned(),
             gist: message.into(),
@@ -297,6 +318,9 @@ fn from_transport(transport: Transport) -> Fault {
     let (class, same_target, message) = match transport {
         Transport::Dns => (Class::PreSend, SameTarget::Once, "the host name did not resolve"),
         Transport::Connect => (Class::PreSend, SameTarget::Once, "no connection"),
+        Transport::NoDescriptor => {
+            (Class::PreSend, SameTarget::Once, "this gateway has no file descriptor left for a connection")
+        }
         Transport::Tls => (Class::PreSend, SameTarget::Once, "no TLS connection"),
         Transport::RefusedStream => (Class::PreSend, SameTarget::Free, "the stream was refused unprocessed"),
         Transport::StaleConnection => (Class::PreSend, SameTarget::Free, "the pooled connection was closed"),
@@ -307,7 +331,8 @@ fn from_transport(transport: Transport) -> Fault {
             (Class::Transient, SameTarget::Once, "the connection broke inside the answer")
         }
     };
-    Fault::own(class, same_target, message)
+    let blame = if transport == Transport::NoDescriptor { Blame::Gateway } else { Blame::Target };
+    Fault { blame, ..Fault::own(class, same_target, message) }
 }
 
 fn slow(limit: Limit) -> &'static str {
@@ -323,9 +348,20 @@ fn flawed(flaw: Flaw) -> &'static str {
     match flaw {
         Flaw::Malformed => "the answer is malformed",
         Flaw::Empty => "the answer is empty",
+        Flaw::Breach => "the answer is not what was asked for",
         Flaw::Truncated => "the answer ended before its end",
         Flaw::WrongContentType => "the answer is of another content type",
         Flaw::TooLarge => "the answer is too large",
+    }
+}
+
+/// What any caller can make a sound model say is held against its request alone: an answer that the request's own
+/// schema does not allow, or none at all. A target that says nothing to anybody costs every request one short call
+/// then; the alternative is that one caller closes it for all.
+fn blamed(flaw: Flaw) -> Blame {
+    match flaw {
+        Flaw::Empty | Flaw::Breach => Blame::Request,
+        Flaw::Malformed | Flaw::Truncated | Flaw::WrongContentType | Flaw::TooLarge => Blame::Target,
     }
 }
 
@@ -375,6 +411,12 @@ fn from_answer(answer: &Answer<'_>, headers: &dyn Headers, wall: Wall) -> Fault 
         close,
         wait,
         same_target: if may_pass { SameTarget::Once } else { SameTarget::Never },
+        blame: if condition == Condition::Generation && !is_server_fault(answer.status) {
+            // The provider checked what its model said against what the request asked for.
+            Blame::Request
+        } else {
+            Blame::Target
+        },
         status: answer.status,
         message: words(answer, class),
         gist: gist(answer).into(),
@@ -382,6 +424,11 @@ fn from_answer(answer: &Answer<'_>, headers: &dyn Headers, wall: Wall) -> Fault 
         code: body.codes.first().map(|code| code.as_str().into()),
         param: body.param.as_deref().map(Into::into),
     }
+}
+
+/// A status by which a provider says that something of its own failed.
+fn is_server_fault(status: Option<u16>) -> bool {
+    matches!(status, Some(424 | 500..=599))
 }
 
 fn until_pacific_midnight(wall: Wall) -> Duration {

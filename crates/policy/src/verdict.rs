@@ -1,7 +1,7 @@
 //! How a request ended, what it went through, and which of several failures its caller is told: the one the caller
 //! can do most about.
 
-use crate::classify::{Class, Fault};
+use crate::classify::{Blame, Class, Fault};
 use crate::plan::Skip;
 use crate::time::Time;
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub enum FailureKind {
     Timeout,
     /// Targets failed or answered nonsense.
     Broken,
+    /// Our own means are used up: no descriptors are left for connections. The operator's fault; waiting may help.
+    Exhausted,
     /// Credit, spend caps or daily and monthly quotas are used up.
     Quota,
     /// Keys or models are set up wrongly: the operator's fault.
@@ -71,6 +73,7 @@ impl FailureKind {
             Self::Overloaded => "overloaded",
             Self::Timeout => "timeout",
             Self::Broken => "broken",
+            Self::Exhausted => "exhausted",
             Self::Quota => "quota",
             Self::Misconfigured => "misconfigured",
             Self::NoTarget => "no_target",
@@ -81,6 +84,9 @@ impl FailureKind {
 
     /// The kind one fault leads to when nothing else happened.
     pub(crate) fn of(fault: &Fault) -> Self {
+        if fault.blame == Blame::Gateway {
+            return Self::Exhausted;
+        }
         match fault.class {
             Class::ClientBug => Self::ClientFault,
             Class::TooLong => Self::TooLong,
@@ -106,11 +112,12 @@ impl FailureKind {
             Self::Overloaded => 4,
             Self::Timeout => 5,
             Self::Broken => 6,
-            Self::Quota => 7,
-            Self::Misconfigured => 8,
-            Self::NoTarget => 9,
-            Self::Deadline => 10,
-            Self::Cancelled => 11,
+            Self::Exhausted => 7,
+            Self::Quota => 8,
+            Self::Misconfigured => 9,
+            Self::NoTarget => 10,
+            Self::Deadline => 11,
+            Self::Cancelled => 12,
         }
     }
 

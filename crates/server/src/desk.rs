@@ -53,5 +53,6 @@ pub(crate) fn errand(server: &Server, replier: &Replier) -> Errand {
         dialect: replier.dialect().name(),
         started: server.engine.world().now(),
         deadline: None,
+        via: None,
     }
 }

@@ -8,6 +8,7 @@ mod accept;
 mod app;
 mod ask;
 mod bare;
+mod descriptors;
 mod desk;
 mod lanes;
 mod line;
@@ -19,5 +20,6 @@ mod state;
 
 pub use accept::{Limits, serve};
 pub use app::app;
+pub use descriptors::raise_descriptors;
 pub use lanes::serve_lanes;
 pub use state::{Mode, Server};

@@ -6,6 +6,7 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::time::Duration;
 use unfail_engine::failure::{Failure, FailureKind};
+use unfail_engine::via::Circle;
 use unfail_engine::world::{Entropy, request_id};
 use unfail_wire::Dialect;
 use unfail_wire::problem::{Problem, ProblemKind};
@@ -24,6 +25,8 @@ pub(crate) struct Reject {
     message: String,
     param: Option<String>,
     code: Option<&'static str>,
+    /// The status, where the kind does not say it.
+    status: Option<StatusCode>,
     /// Methods the path takes, when the one that was used is none of them.
     allow: Option<&'static str>,
     close: bool,
@@ -31,7 +34,15 @@ pub(crate) struct Reject {
 
 impl Reject {
     pub(crate) fn new(kind: ProblemKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), param: None, code: None, allow: None, close: false }
+        Self {
+            kind,
+            message: message.into(),
+            param: None,
+            code: None,
+            status: None,
+            allow: None,
+            close: false,
+        }
     }
 
     pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
@@ -52,6 +63,7 @@ impl Reject {
     /// The path exists and takes these methods only.
     pub(crate) fn method_not_allowed(mut self, allow: &'static str) -> Self {
         self.allow = Some(allow);
+        self.status = Some(StatusCode::METHOD_NOT_ALLOWED);
         self.code("method_not_allowed")
     }
 
@@ -59,6 +71,13 @@ impl Reject {
     pub(crate) fn closing(mut self) -> Self {
         self.close = true;
         self
+    }
+}
+
+impl From<Circle> for Reject {
+    fn from(circle: Circle) -> Self {
+        let reject = Self::new(ProblemKind::Upstream, circle.to_string()).code("loop_detected");
+        Self { status: Some(StatusCode::LOOP_DETECTED), ..reject }
     }
 }
 
@@ -104,7 +123,7 @@ impl Replier {
 
     /// Turns a request away.
     pub(crate) fn reject(&self, reject: Reject) -> Response {
-        let status = reject.allow.map_or_else(|| status_of(reject.kind), |_| StatusCode::METHOD_NOT_ALLOWED);
+        let status = reject.status.unwrap_or_else(|| status_of(reject.kind));
         let problem = Problem {
             kind: reject.kind,
             status: status.as_u16(),
@@ -250,7 +269,7 @@ fn kind_of(kind: FailureKind) -> ProblemKind {
         FailureKind::Refused => ProblemKind::Refused,
         FailureKind::Limited => ProblemKind::RateLimited,
         FailureKind::Quota => ProblemKind::Quota,
-        FailureKind::Overloaded => ProblemKind::Overloaded,
+        FailureKind::Overloaded | FailureKind::Exhausted => ProblemKind::Overloaded,
         FailureKind::Timeout | FailureKind::Deadline => ProblemKind::Timeout,
         FailureKind::Broken | FailureKind::Misconfigured | FailureKind::Cancelled => ProblemKind::Upstream,
     }

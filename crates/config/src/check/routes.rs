@@ -22,9 +22,6 @@ const DIRECT: &str = "direct";
 /// Most targets of a chain; longer ones only hide which target matters.
 const LONGEST_CHAIN: usize = 16;
 
-/// Calls one target may get even without retries: a second credential after the first was turned down.
-const CREDENTIALS_TRIED: u32 = 2;
-
 /// Checks every route. Returns them with `auto`, and the rules that hold where no route is named.
 pub(super) fn check(
     root: &Section,
@@ -67,9 +64,7 @@ fn automatic_chain(providers: &Providers) -> Vec<TargetRef> {
 
 /// The route as the table says, without its schema.
 fn route(section: &Section, chain: Vec<TargetRef>) -> Route {
-    let retries = section.small("retries");
     let rules = Rules {
-        retries,
         connect: section.duration("connect"),
         first_token: section.duration("first_token"),
         answer: section.duration("answer"),
@@ -81,8 +76,7 @@ fn route(section: &Section, chain: Vec<TargetRef>) -> Route {
             Some("next") => OnRefusal::Next,
             _ => OnRefusal::Stop,
         },
-        max_calls: 0,
-        max_per_target: retries.saturating_add(1).max(CREDENTIALS_TRIED),
+        ..Rules::default().retrying(section.small("retries"))
     };
     let empty = Route {
         name: section.name.clone(),

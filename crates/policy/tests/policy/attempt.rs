@@ -6,7 +6,7 @@ use std::time::Duration;
 use unfail_policy::attempt::{
     Answer, Attempt, EntryResult, FailureKind, Gates, Limits, OnRefusal, Outcome, Rules, Step, Verdict, Why,
 };
-use unfail_policy::classify::{Class, Close, Fault, Limit, SameTarget};
+use unfail_policy::classify::{Blame, Class, Close, Fault, Limit, SameTarget};
 use unfail_policy::plan::{Plan, TargetFacts, plan};
 use unfail_policy::time::{SplitMix64, Time};
 use unfail_wire::outline::Needs;
@@ -45,7 +45,8 @@ pub(crate) fn fault(class: Class, close: Close) -> Fault {
     };
     let (status, code, param) = (None, None, None);
     let (message, gist, late) = (class.name().to_owned(), class.name().into(), None);
-    Fault { class, close, wait, same_target, status, message, gist, late, code, param }
+    let blame = Blame::Target;
+    Fault { class, close, wait, same_target, blame, status, message, gist, late, code, param }
 }
 
 /// Gates that follow a list of openings and remember nothing else.

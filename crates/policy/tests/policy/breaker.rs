@@ -4,7 +4,7 @@ use crate::{Middle, at, cases, secs};
 use proptest::prelude::*;
 use std::time::Duration;
 use unfail_policy::breaker::{Ask, Breaker, Forced, Permit, Position, Settings};
-use unfail_policy::classify::{Class, Close, Fault, SameTarget};
+use unfail_policy::classify::{Blame, Class, Close, Fault, SameTarget};
 use unfail_policy::time::{SplitMix64, Time};
 
 const QUICK: Duration = Duration::from_secs(1);
@@ -279,6 +279,7 @@ fn fault(class: Class, wait: Option<Duration>) -> Fault {
         close: if class == Class::RateLimited { Close::Domain(wait) } else { Close::Nothing },
         wait,
         same_target: SameTarget::Never,
+        blame: Blame::Target,
         status: None,
         message: String::new(),
         gist: "".into(),
@@ -480,6 +481,54 @@ fn each_class_counts_as_it_should() {
         if expected == 50 {
             succeed(&mut half_open, 15.0);
         }
+    }
+}
+
+/// What one caller's words, or our own means, bring about closes a target for nobody.
+#[test]
+fn what_is_not_the_targets_doing_does_not_count() {
+    for blame in [Blame::Request, Blame::Gateway] {
+        for class in Class::ALL {
+            let fault = Fault { blame, ..fault(class, None) };
+            let mut breaker = Breaker::new(Settings::default());
+            for _ in 0..50 {
+                let permit = go(&mut breaker, 0.0);
+                breaker.settle(permit, at(0.0), &fault);
+            }
+            assert_eq!(breaker.position(), Position::Closed, "{class:?} {blame:?}");
+            let mut half_open = opened();
+            let probe = go(&mut half_open, 15.0);
+            half_open.settle(probe, at(15.0), &fault);
+            // The probe was given back.
+            succeed(&mut half_open, 15.0);
+        }
+    }
+}
+
+/// Long whole answers are not slow, and short ones do not make a slow first token look usual or unusual.
+#[test]
+fn whole_answers_say_nothing_about_first_tokens() {
+    let settings = Settings { slow: Duration::ZERO, ..Settings::default() };
+    let mut breaker = Breaker::new(settings);
+    let mut alone = Breaker::new(settings);
+    for round in 0..40 {
+        // Usual first tokens of 4 s: three times as long would be slow.
+        let seconds = f64::from(round) * 4.0;
+        for breaker in [&mut breaker, &mut alone] {
+            let mut permit = go(breaker, seconds);
+            breaker.succeeded(&mut permit, at(seconds + 4.0), secs(4.0));
+        }
+        for _ in 0..20 {
+            let mut permit = go(&mut breaker, seconds);
+            breaker.answered_whole(&mut permit, at(seconds + 600.0));
+        }
+    }
+    for breaker in [&mut breaker, &mut alone] {
+        for _ in 0..40 {
+            let mut permit = go(breaker, 1_000.0);
+            breaker.succeeded(&mut permit, at(1_010.0), secs(10.0));
+        }
+        assert_eq!(breaker.position(), Position::Closed, "10 s is not slow where 4 s are usual");
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use std::time::Duration;
 use unfail_policy::classify::{
-    Class, Close, Fault, Flaw, Limit, Phase, SameTarget, Signal, Transport, classify,
+    Blame, Class, Close, Fault, Flaw, Limit, Phase, SameTarget, Signal, Transport, classify,
 };
 use unfail_policy::time::Wall;
 use unfail_policy::wait::Headers;
@@ -91,6 +91,31 @@ fn check(signal: &Signal<'_>, class: Class, same_target: SameTarget) {
     assert_eq!((late.class, late.same_target), (expected, SameTarget::Never));
 }
 
+/// A caller can make a sound model say nothing, or the wrong thing; garbage comes from the provider.
+#[test]
+fn what_a_caller_can_bring_about_is_not_the_targets_doing() {
+    let blame = |signal: &Signal<'_>| classify(signal, ErrorQuirk::None, Phase::Headers, NOW).blame;
+    for flaw in [Flaw::Empty, Flaw::Breach] {
+        assert_eq!(blame(&Signal::Flaw(flaw)), Blame::Request, "{flaw:?}");
+    }
+    for flaw in [Flaw::Malformed, Flaw::Truncated, Flaw::WrongContentType, Flaw::TooLarge] {
+        assert_eq!(blame(&Signal::Flaw(flaw)), Blame::Target, "{flaw:?}");
+    }
+    assert_eq!(blame(&Signal::Transport(Transport::NoDescriptor)), Blame::Gateway);
+    assert_eq!(blame(&Signal::Transport(Transport::Connect)), Blame::Target);
+    for (code, status, expected) in [
+        ("tool_use_failed", 400, Blame::Request),
+        ("json_validate_failed", 400, Blame::Request),
+        ("ModelErrorException", 424, Blame::Target),
+        ("tool_use_failed", 500, Blame::Target),
+        ("server_error", 500, Blame::Target),
+    ] {
+        let body = ErrorBody { codes: vec![code.to_owned()], ..ErrorBody::default() };
+        let signal = Signal::Status { status, headers: &[("", ""); 0], body: &body };
+        assert_eq!(blame(&signal), expected, "{code} {status}");
+    }
+}
+
 #[test]
 fn faults_without_an_answer_have_a_class() {
     for transport in [Transport::Dns, Transport::Connect, Transport::Tls] {
@@ -108,6 +133,8 @@ fn faults_without_an_answer_have_a_class() {
     for flaw in [Flaw::Malformed, Flaw::Empty, Flaw::Truncated, Flaw::WrongContentType, Flaw::TooLarge] {
         check(&Signal::Flaw(flaw), Class::Malformed, SameTarget::Once);
     }
+    check(&Signal::Flaw(Flaw::Breach), Class::Malformed, SameTarget::Once);
+    check(&Signal::Transport(Transport::NoDescriptor), Class::PreSend, SameTarget::Once);
     check(&Signal::ContentFiltered, Class::Refused, SameTarget::Never);
     check(&Signal::CallerGone, Class::Cancelled, SameTarget::Never);
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use unfail_policy::attempt::{
     Answer, Attempt, EntryResult, Gates, Limits, OnRefusal, Outcome, Rules, Step, Verdict, Why,
 };
-use unfail_policy::classify::{Class, Close, SameTarget};
+use unfail_policy::classify::{Blame, Class, Close, Fault, SameTarget};
 use unfail_policy::time::Time;
 
 struct Story {
@@ -149,6 +149,43 @@ fn a_call_the_target_never_saw_is_repeated_at_once() {
     stories(&[("A B", "A:stale B:ok", "A A A B =B")], |rules| rules.max_per_target = 9);
 }
 
+/// What died with a pooled connection costs no call: its repeat is the call. A provider that swallows them without end
+/// is left after two.
+#[test]
+fn a_call_lost_with_its_connection_counts_against_no_limit() {
+    let tight = |rules: &mut Rules| (rules.max_calls, rules.max_per_target) = (1, 1);
+    stories(
+        &[
+            ("A", "A:lost,ok", "A A =A"),
+            ("A", "A:lost,lost,ok", "A A A =A"),
+            ("A B", "A:lost B:ok", "A A A =broken"),
+            ("A B", "A:lost,500 B:ok", "A A =broken"),
+        ],
+        tight,
+    );
+    stories(
+        &[
+            ("A B", "A:500,lost,ok B:500", "A B wait 0.025 A A =A"),
+            ("A B", "A:lost B:ok", "A A A B =B"),
+            ("A B", "A:lost,lost,500,ok B:500", "A A A B wait 0.025 A =A"),
+        ],
+        |_| {},
+    );
+}
+
+/// Our own want of descriptors is told as such, unless something says more.
+#[test]
+fn a_gateway_without_descriptors_says_so() {
+    stories(
+        &[
+            ("A B", "A:nofd B:ok", "A B =B"),
+            ("A B", "A:nofd B:nofd", "A B wait 0.025 A B =exhausted"),
+            ("A B", "A:nofd,500 B:500", "A B wait 0.025 A B =broken"),
+        ],
+        |_| {},
+    );
+}
+
 #[test]
 fn granted_retries_come_before_the_next_target() {
     stories(
@@ -188,6 +225,18 @@ fn when_none_is_ready_the_first_opening_is_waited_for() {
         ],
         |_| {},
     );
+}
+
+#[test]
+fn a_chain_that_grows_keeps_its_limit_of_calls() {
+    for (max_calls, before, after, expected) in
+        [(4, 0, 3, 4), (4, 0, 9, 9), (2, 2, 9, 9), (1, 2, 9, 1), (1, 1, 9, 9), (0, 1, 9, 0), (6, 2, 3, 6)]
+    {
+        let rules = Rules { max_calls, ..Rules::default() };
+        assert_eq!(rules.grown(before, after).max_calls, expected, "{max_calls}: {before} to {after}");
+    }
+    assert_eq!([1, 4, 5].map(|targets| Rules::default().for_chain(targets).max_calls), [4, 4, 5]);
+    assert_eq!([0, 1, 3].map(|retries| Rules::default().retrying(retries).max_per_target), [2, 2, 4]);
 }
 
 #[test]
@@ -391,6 +440,14 @@ fn read_word(word: &str, first_token: Duration) -> (Outcome, Duration) {
         "noretry" => same(Class::Transient, SameTarget::Never),
         "down" => failed(Class::PreSend, Close::Nothing),
         "stale" => same(Class::PreSend, SameTarget::Free),
+        "lost" => {
+            let lost = Fault { same_target: SameTarget::Free, ..fault(Class::PreSend, Close::Nothing) };
+            (Outcome::Lost(lost), took)
+        }
+        "nofd" => {
+            let own = Fault { blame: Blame::Gateway, ..fault(Class::PreSend, Close::Nothing) };
+            (Outcome::Failed(own), took)
+        }
         "malformed" => failed(Class::Malformed, Close::Nothing),
         "timeout" => (Outcome::Failed(fault(Class::Timeout, Close::Nothing)), wait.unwrap_or(first_token)),
         "config" => failed(Class::Config, Close::Target(None)),

@@ -7,6 +7,7 @@ use unfail_engine::call::{Ask, Errand};
 use unfail_engine::identify::Caller;
 use unfail_engine::observe::Aside;
 use unfail_engine::route::Unroutable;
+use unfail_engine::via;
 use unfail_wire::Dialect;
 use unfail_wire::format::Inbound;
 use unfail_wire::problem::ProblemKind;
@@ -65,6 +66,7 @@ async fn serve(
         let message = "the key is missing or unknown; send it as `Authorization: Bearer KEY`";
         Reject::new(ProblemKind::Authentication, message).code("invalid_api_key")
     })?;
+    errand.via = via::onward(&parts.headers, server.engine.world())?;
     let body = ask::body(server, &parts, body).await?;
     let inbound = Inbound { body: &body, path_model: None, path_stream: false };
     let outline = dialect.outline(inbound)?;

@@ -72,11 +72,12 @@ async fn providers_get_their_own_headers_only() {
         ("user-agent", "the-caller/1"),
         ("x-stainless-lang", "python"),
         ("x-custom", "1"),
+        ("via", "1.1 the-caller (of mine)"),
     ];
     let body = Way::OpenAi.body("main", "hello", false);
     assert!(stage.send(Way::OpenAi, &headers, &body).await.is_error(502));
     for (provider, name) in stage.providers.iter().zip(CAST) {
-        let mut allowed = BTreeSet::from(["host", "content-type", "content-length", "user-agent"]);
+        let mut allowed = BTreeSet::from(["host", "content-type", "content-length", "user-agent", "via"]);
         allowed.insert(match provider.wire() {
             Speaks::OpenAiChat => "authorization",
             Speaks::Anthropic => "x-api-key",
@@ -92,6 +93,8 @@ async fn providers_get_their_own_headers_only() {
             let key = keys.into_iter().flatten().next().unwrap().trim_start_matches("Bearer ");
             assert_eq!(key, key_of(name));
             assert!(call.header("user-agent").unwrap().starts_with("unfail/"), "{name}");
+            let mark = call.header("via").unwrap().strip_prefix("1.1 unfail-").unwrap();
+            assert!(mark.len() == 16 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()), "{mark}");
             assert_ne!(call.header("anthropic-version"), Some("1999-01-01"));
             assert!(call.query.is_empty() || call.query == "alt=sse", "{name}: {}", call.query);
         }

@@ -53,8 +53,10 @@ pub(crate) enum Deed {
     Last,
     /// The connection goes away and this is its last request, but the end comes first.
     LastWords,
-    /// Nothing is heard of this connection any more.
-    Silence,
+    /// The answer goes as far as this and no further; other streams go on.
+    Stall(Point),
+    /// The same, and nothing is heard of this connection any more.
+    Silence(Point),
     /// Not with a request, but with the next connection: it goes away and ends before anything was asked.
     Unwelcome,
 }
@@ -248,7 +250,11 @@ impl Conn {
                 return self.end().await;
             }
             // Whatever comes is neither read nor acknowledged.
-            Deed::Silence => std::future::pending().await,
+            Deed::Silence(point) => {
+                self.begin(point, id, stream).await?;
+                std::future::pending().await
+            }
+            Deed::Stall(point) => self.begin(point, id, stream).await?,
         }
         Ok(true)
     }

@@ -1,6 +1,8 @@
 //! HTTP/2 faults to the frame: what a provider never looked at is repeated, what it broke off is a
 //! failure, and a connection that is no good is not used again.
 
+use std::time::Duration;
+
 use unfail_sim::provider::Setup;
 use unfail_sim::{Provider, Script, Speaks};
 use unfail_testkit::{Raw, eventually};
@@ -211,12 +213,50 @@ async fn small_frames_are_no_attack() {
 async fn a_silent_connection_is_not_used_again() {
     for stream in [true, false] {
         let route = format!("first_token = \"2s\"\ndeadline = \"5s\"\n{LENIENT}");
-        let pair = pair(&[ANSWER, Deed::Silence], &route).await;
+        let pair = pair(&[ANSWER, Deed::Silence(Point::Start)], &route).await;
         assert_eq!(pair.answered(Way::OpenAi, stream, "before").await, "alder:ok");
         assert_eq!(pair.stage.ask(Way::OpenAi, stream).await.trail(), "alder:timeout,birch:ok");
         assert_eq!(pair.answered(Way::OpenAi, stream, "after").await, "alder:ok");
         assert_eq!(pair.first.seen().requests, [1, 1, 2]);
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_in_an_answer_is_not_used_again() {
+    let cases =
+        [true, false].into_iter().flat_map(|stream| [Point::Head, Point::Middle].map(|at| (stream, at)));
+    each(cases, async |(stream, at)| {
+        let case = format!("{at:?}, stream: {stream}");
+        let route = format!("first_token = \"2s\"\nstall = \"1s\"\ndeadline = \"5s\"\n{LENIENT}");
+        let pair = pair(&[ANSWER, Deed::Silence(at)], &route).await;
+        assert_eq!(pair.answered(Way::OpenAi, stream, &case).await, "alder:ok");
+        let told = pair.stage.ask(Way::OpenAi, stream).await;
+        let cut = stream && at == Point::Middle;
+        assert_eq!(told.trail(), if cut { "alder:ok" } else { "alder:timeout,birch:ok" }, "{case}");
+        assert_eq!(told.is_complete(), !cut, "{case}: {told:?}");
+        assert_eq!(pair.answered(Way::OpenAi, stream, &case).await, "alder:ok");
+        assert_eq!(pair.first.seen().requests, [1, 1, 2], "{case}");
+    })
+    .await;
+}
+
+/// An answer that stalls while others on its connection go on says nothing about the connection.
+#[tokio::test]
+async fn a_connection_that_brings_other_answers_is_used_on() {
+    let route = format!("stall = \"1s\"\n{LENIENT}");
+    let pair = pair(&[ANSWER, Deed::Stall(Point::Middle)], &route).await;
+    assert_eq!(pair.answered(Way::OpenAi, true, "before").await, "alder:ok");
+    let (stalled, ()) = tokio::join!(pair.stage.ask(Way::OpenAi, true), async {
+        eventually(PATIENCE, || pair.first.seen().requests.len() == 2).await.unwrap();
+        // Until the other one has stalled, and longer.
+        for _ in 0..30 {
+            assert_eq!(pair.answered(Way::OpenAi, false, "meanwhile").await, "alder:ok");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(!stalled.is_complete(), "{stalled:?}");
+    assert_eq!(pair.answered(Way::OpenAi, true, "after").await, "alder:ok");
+    assert_eq!(pair.first.seen().connections, 1);
 }
 
 /// A caller that leaves takes its stream with it, and nobody else's.

@@ -6,6 +6,8 @@ mod authority;
 #[cfg(test)]
 mod cascade;
 #[cfg(test)]
+mod circle;
+#[cfg(test)]
 mod commit;
 #[cfg(test)]
 mod crowd;

@@ -1,6 +1,9 @@
 //! Routes that demand an answer of a shape: what breaks it falls through, what can be repaired is repaired.
 
+use serde_json::json;
 use unfail_sim::{Act, Script, Speaks};
+use unfail_testkit::canned::json as canned_json;
+use unfail_testkit::{After, Canned};
 
 use crate::stage::{Plot, Stage, always};
 use crate::way::{Told, Way};
@@ -88,6 +91,36 @@ async fn a_stream_with_a_schema_is_held_to_its_end() {
             let told = stage.ask(Way::Chat, true).await;
             assert!(is_good(&told), "{act} at {wire}: {told:?}");
             assert!(told.trail().ends_with(",birch:ok"), "{act} at {wire}: {told:?}");
+        }
+    }
+}
+
+/// What a caller makes a sound model say is no failure of the target: others go on using it. Garbage is one.
+#[tokio::test]
+async fn only_garbage_closes_a_target() {
+    let mute = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices":
+        [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}]});
+    let poem = mute.to_string().replace("\"content\":\"\"", "\"content\":\"I am a poet.\"");
+    let empty = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": []});
+    for (body, expected) in [
+        (mute.to_string(), "alder:malformed,birch:ok"),
+        (poem, "alder:malformed,birch:ok"),
+        (empty.to_string(), "alder:malformed,birch:ok"),
+        ("{\"id\":".to_owned(), "alder:closed,birch:ok"),
+    ] {
+        for stream in [false, true] {
+            let first = Canned::start(canned_json(200, &body), After::Keep).await.unwrap();
+            let good = mute.to_string().replace("\"content\":\"\"", &format!("\"content\":{}", json!(GOOD)));
+            let second = Canned::start(canned_json(200, &good), After::Keep).await.unwrap();
+            let plot = Plot::default().guest(Speaks::OpenAiChat, first.address());
+            let plot = plot.guest(Speaks::OpenAiChat, second.address()).file("reply.json", SCHEMA);
+            let plot = plot.route("schema = \"reply.json\"\nbreaker = { consecutive = 1 }");
+            let stage = plot.open().await;
+            let told = stage.ask(Way::OpenAi, stream).await;
+            assert_eq!(told.trail(), "alder:malformed,birch:ok", "{body}: {told:?}");
+            let told = stage.ask(Way::OpenAi, stream).await;
+            assert!(is_good(&told), "{body}: {told:?}");
+            assert_eq!(told.trail(), expected, "{body}");
         }
     }
 }

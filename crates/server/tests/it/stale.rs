@@ -30,6 +30,26 @@ async fn a_connection_closed_under_a_request_costs_nothing() {
     }
 }
 
+/// A provider that restarts leaves a pool of dead connections behind; a request meets one of them, and no more, however
+/// few calls it may cost.
+#[tokio::test]
+async fn a_pool_of_dead_connections_costs_one_repeat() {
+    const POOL: usize = 6;
+    for wire in Speaks::ALL {
+        let dying = || Act::Delay(Duration::from_millis(300), Box::new(Break::CloseOnNextRequest.into()));
+        let script = Script::first([(); POOL].map(|()| dying()));
+        let stage = Plot::default().cast(wire, script).route(STRICT).route("max_calls = 1").open().await;
+        let filled: Vec<_> = (0..POOL).map(|_| stage.ask(Way::OpenAi, false)).collect();
+        for told in futures_util::future::join_all(filled).await {
+            assert!(told.is_complete(), "{wire}: {told:?}");
+        }
+        let trails = [stage.ask(Way::OpenAi, false).await, stage.ask(Way::OpenAi, true).await];
+        let trails = trails.each_ref().map(crate::way::Told::trail);
+        assert_eq!(trails, ["alder:pre_send,alder:ok", "alder:ok"], "{wire}");
+        assert_eq!(stage.calls(), [POOL as u64 + 2], "{wire}");
+    }
+}
+
 #[tokio::test]
 async fn a_connection_closed_while_idle_is_not_used() {
     for wire in Speaks::ALL {

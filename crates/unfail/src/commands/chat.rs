@@ -47,6 +47,7 @@ async fn ask(engine: &Engine, args: &Chat, prompt: String) -> Result<ExitCode, E
         dialect: "library",
         started: world.now(),
         deadline: None,
+        via: None,
     };
     let chain = engine.route::<&str>(&caller, &args.model, &[])?;
     let call = Call { errand, chain, ask: Ask::Hub { request: &request, demand: None } };

@@ -7,7 +7,7 @@ use unfail_catalog::AUTO_ORDER;
 use unfail_config::Config;
 use unfail_engine::Engine;
 use unfail_engine::observe::Log;
-use unfail_server::{Limits, Mode, Server, app, serve_lanes};
+use unfail_server::{Limits, Mode, Server, app, raise_descriptors, serve_lanes};
 
 use super::stop;
 use crate::args::Serve;
@@ -75,9 +75,10 @@ fn serve_until_stopped(config: Config, log: Log, source: &str) -> Result<(), Err
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut lanes: Vec<Server> = (1..cores).map(|_| first.sibling()).collect();
     lanes.push(first);
-    let lanes = lanes.into_iter().map(|lane| app(Arc::new(lane))).collect();
+    let lanes: Vec<_> = lanes.into_iter().map(|lane| app(Arc::new(lane))).collect();
     let limits =
-        Limits { header_timeout: settings.header_timeout, drain: settings.drain, ..Limits::default() };
+        Limits { header_timeout: settings.header_timeout, drain: settings.drain, ..Limits::default() }
+            .within(raise_descriptors(), lanes.len());
     let stop = || {
         // Before the greeting: whoever has read it may stop the server.
         let stop = stop::asked();

@@ -1,6 +1,8 @@
 //! The binary as a child process: in a folder of its own, with nothing in its environment but what a test puts
 //! there, and never outliving its test.
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -99,6 +101,19 @@ impl Running {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// From now on it may open no file beyond those it has, or (`free`) as many more as it likes.
+    pub(crate) fn descriptors(&self, free: bool) {
+        let held = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let held: HashSet<u64> =
+            held.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+        // The limit is on numbers, and the lowest free one is always taken.
+        let lowest = (0..).find(|number| !held.contains(number)).unwrap();
+        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        let current = Some(if free { lowest + 1_000 } else { lowest });
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        prlimit(id, Resource::Nofile, Rlimit { current, maximum }).unwrap();
     }
 
     /// Waits for its end.

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::time::Duration;
-use unfail_sim::{Act, Fault, Hint, Pace, Refusal, Script};
-use unfail_testkit::{Answer, Client};
+use unfail_sim::{Act, Break, Fault, Hint, Pace, Refusal, Script};
+use unfail_testkit::{Answer, Client, Raw};
 
 use crate::program::{Output, Running, alone, run, unfail};
 use crate::world::{SECRETS, TARGETS, World};
@@ -41,6 +41,52 @@ impl Served {
 
 fn streamed(words: &str) -> Value {
     json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": words}]})
+}
+
+// === it has few descriptors ===
+
+/// Callers that hold connections and say nothing leave enough descriptors for those who ask.
+#[tokio::test]
+async fn idle_callers_leave_descriptors_for_calls() {
+    // Every call needs a connection of its own.
+    let world = World::new(Script::always(Break::CloseWhenIdle(Duration::ZERO)), Script::default());
+    let mut running = Running::start(&mut world.limited("ulimit -n 64", &["serve"]));
+    let address = running.address();
+    running.line("try: curl");
+    let address = address.trim_start_matches("http://").parse().unwrap();
+    let mut early = Raw::connect(address).await.unwrap();
+    let mut idle = Vec::new();
+    for round in 1..=3 {
+        early.post("/v1/chat/completions", &[], &streamed("hello").to_string()).await.unwrap();
+        early.read_until("[DONE]", Duration::from_secs(20)).await.unwrap();
+        assert_eq!((world.first.count(), world.second.count()), (round, 0));
+        while idle.len() < 80 {
+            idle.push(Raw::connect(address).await.unwrap());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A want of descriptors is the gateway's own: it says so, blames nobody for it, and goes on when it is over.
+#[tokio::test]
+async fn a_want_of_descriptors_is_told_as_such() {
+    let closing = || Script::always(Break::CloseWhenIdle(Duration::ZERO));
+    let world = World::new(closing(), closing());
+    world.configure("breaker = { consecutive = 1 }\n");
+    let mut running = Running::start(&mut world.command(&["serve"]));
+    let address = running.address();
+    running.line("try: curl");
+    let mut caller = Raw::connect(address.trim_start_matches("http://").parse().unwrap()).await.unwrap();
+    for (free, expected) in [(true, "[DONE]"), (false, "no file descriptors left"), (true, "[DONE]")] {
+        // The provider's last connection is gone by then.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        running.descriptors(free);
+        caller.post("/v1/chat/completions", &[], &streamed("hello").to_string()).await.unwrap();
+        let told = caller.read_until(expected, Duration::from_secs(20)).await.unwrap();
+        assert_eq!(told.contains("HTTP/1.1 503"), !free, "{told}");
+    }
+    running.line("no provider is to blame");
+    assert_eq!((world.first.count(), world.second.count()), (2, 0));
 }
 
 // === it starts, or says why not ===

@@ -1,7 +1,7 @@
 //! Two simulated providers and a configuration file that leads to them.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use unfail_sim::{Flavour, Provider, Script, Setup, Speaks};
 
@@ -57,5 +57,16 @@ impl World {
         let mut command = unfail(self.folder(), arguments);
         command.env("FIRST_KEY", SECRETS[0]).env("SECOND_KEY", SECRETS[1]);
         command
+    }
+
+    /// The same, where a shell has said this first.
+    pub(crate) fn limited(&self, first: &str, arguments: &[&str]) -> Command {
+        let command = self.command(arguments);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{first}; exec \"$0\" \"$@\"")]).arg(command.get_program());
+        shell.args(arguments).current_dir(self.folder()).env_clear();
+        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        shell
     }
 }

@@ -471,6 +471,14 @@ pub(crate) fn key(pattern: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == pattern)
 }
 
+impl Key {
+    /// Whether this version acts upon it. What it does not act upon is read, checked and said to be so.
+    pub(crate) fn is_enforced(&self) -> bool {
+        let name = self.path.rsplit('.').next().unwrap_or_default();
+        !self.path.contains(".limits.") && !matches!(name, "priority" | "patience")
+    }
+}
+
 /// The names that may stand below `pattern`, each once; `*` where the operator chooses.
 pub(crate) fn below(pattern: &str) -> Vec<&'static str> {
     let mut names = Vec::new();

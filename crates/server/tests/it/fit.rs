@@ -122,7 +122,7 @@ async fn a_spare_key_comes_before_the_next_provider() {
         assert!(told.is_complete(), "{wire}: {told:?}");
         assert_eq!(told.trail(), "alder:auth,alder:ok", "{wire}");
         let told = stage.ask(Way::OpenAi, false).await;
-        assert_eq!(told.trail(), "alder:closed,alder:ok", "{wire}: {told:?}");
+        assert_eq!(told.trail(), "alder:resting,alder:ok", "{wire}: {told:?}");
         assert_eq!(stage.calls(), [3, 0], "{wire}");
 
         let plot = Plot::pair(

@@ -174,7 +174,8 @@ pub(crate) static KEYS: &[Key] = &[
         kind: Kind::Secrets,
         default: "",
         example: r#"["env:IN_HOUSE_KEY", "file:/run/secrets/in-house"]"#,
-        doc: "Its credentials, in the order they are used. A provider of the catalog finds its usual variable itself.",
+        doc: "Its credentials, in the order they are used. A provider of the catalog finds its usual variable itself. \
+              One that is refused rests for 15 minutes, then longer each time, up to 6 hours.",
     },
     Key {
         path: "providers.*.default_model",

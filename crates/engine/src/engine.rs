@@ -372,7 +372,8 @@ fn gist(skip: Skip) -> String {
 /// Why a target was skipped, for people.
 fn reason(skip: Skip) -> String {
     let words = match skip {
-        Skip::Unspeakable(_) | Skip::PromptTooLong { .. } => return gist(skip),
+        Skip::Unspeakable(what) => return format!("its wire has no words for {what}"),
+        Skip::PromptTooLong { .. } => return gist(skip),
         Skip::WindowUnknown => "the prompt was too long elsewhere, and how much it takes is unknown",
         Skip::NoTools => "calls no functions",
         Skip::NoSchema => "answers in no schema",

@@ -162,6 +162,19 @@ async fn what_is_not_set_up_is_said() {
     assert_eq!(stage.calls(), [0, 0, 0]);
 }
 
+/// What no target can be told is named, and so is why.
+#[tokio::test]
+async fn what_no_wire_can_say_is_said() {
+    let stage = Plot::default().cast(Speaks::Anthropic, always("answer")).open().await;
+    let told = ask(&stage, &json!({"model": "main", "n": 2, "logprobs": true})).await;
+    assert!(told.is_error(400), "{told:?}");
+    let message = told.error.as_ref().unwrap()["message"].as_str().unwrap();
+    for part in ["no target of this route can serve this request", "its wire has no words for several"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert_eq!((told.trail(), stage.calls()), ("alder:skipped", vec![0]));
+}
+
 /// A path that is none is not a model that is none.
 #[tokio::test]
 async fn paths_that_are_none() {

@@ -118,3 +118,41 @@ pub(crate) fn curl(address: SocketAddr, model: &str, key: &str) -> String {
         "try: curl http://{address}/v1/chat/completions -H 'content-type: application/json'{key} \\\n       -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl unfail_config::Secrets for Nothing {
+        fn env(&self, name: &str) -> Option<String> {
+            (name == "WEB").then(|| "web-key".to_owned())
+        }
+
+        fn file(&self, _: &std::path::Path) -> std::io::Result<String> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+
+    #[test]
+    fn the_route_to_try_is_the_one_that_shows_most() {
+        let one = "a-short = { chain = [\"own/a\"] }";
+        let long = "long = { chain = [\"own/a\", \"own/b\"] }";
+        let auto = "auto = { chain = [\"own/b\", \"own/a\"] }";
+        for (routes, keys, expected) in [
+            (vec![one, long], "", "long"),
+            (vec![one, long, auto], "", "auto"),
+            (vec![one], "", "a-short"),
+            (vec![one, long, auto], "[keys.web]\nsecret = \"env:WEB\"\nroutes = [\"a-short\"]", "a-short"),
+        ] {
+            let text = format!(
+                "[providers.own]\nwire = \"openai-chat\"\nbase_url = \"http://127.0.0.1:9\"\n[routes]\n{}\n{keys}\n",
+                routes.join("\n")
+            );
+            let (config, report) = unfail_config::load("f", text.as_bytes(), &Nothing);
+            let config = config.unwrap_or_else(|| panic!("{report}"));
+            assert_eq!(worth_trying(&config), expected, "{text}");
+        }
+    }
+}

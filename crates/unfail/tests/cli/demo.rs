@@ -103,6 +103,9 @@ fn check_table(out: &str) {
     {
         assert!(rows.contains(part), "{part}");
     }
+    for part in ["wants", " stream ", " whole ", "half of its 10 s"] {
+        assert!(rows.contains(part), "{part}");
+    }
     for part in ["calls per answer", "wasted calls", "added latency p95", "provider ", "cerebras"] {
         assert!(summary.contains(part), "{part}: {summary}");
     }

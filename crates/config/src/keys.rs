@@ -294,7 +294,14 @@ pub(crate) static KEYS: &[Key] = &[
         kind: Kind::Duration,
         default: r#""60s""#,
         example: r#""5s""#,
-        doc: "Longest wait for headers and the first content event.",
+        doc: "Longest wait for headers and the first content event of a stream.",
+    },
+    Key {
+        path: "routes.*.answer",
+        kind: Kind::Duration,
+        default: r#""120s""#,
+        example: r#""20s""#,
+        doc: "Longest wait for an answer that is not streamed, while other targets are left. The last has all the time.",
     },
     Key {
         path: "routes.*.stall",

@@ -150,7 +150,7 @@ impl Recorder {
             }),
             cost_usd,
         };
-        self.log.tell(Box::new(record));
+        self.log.tell(&record);
     }
 }
 

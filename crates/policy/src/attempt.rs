@@ -44,6 +44,9 @@ pub struct Rules {
     pub connect: Duration,
     /// Limit until the first content event. Default 60 s.
     pub first_token: Duration,
+    /// Limit for an answer that is not streamed, while there are others to call: until its last byte nothing tells
+    /// slow from hanging. Default 120 s.
+    pub answer: Duration,
     /// Limit between two events. Default 30 s.
     pub stall: Duration,
     /// Limit for everything, waits and hops included. Default 600 s.
@@ -68,6 +71,7 @@ impl Default for Rules {
             retries: 0,
             connect: Duration::from_secs(5),
             first_token: Duration::from_secs(60),
+            answer: Duration::from_secs(120),
             stall: Duration::from_secs(30),
             deadline: Duration::from_secs(600),
             cooldown: Duration::from_secs(5),
@@ -85,12 +89,12 @@ impl Rules {
         let remaining = deadline.since(now);
         let most = remaining - SLACK.min(remaining / 2);
         // A target that hangs must not use up the time of those that would answer: half is left to them.
-        let whole = if others { most / 2 } else { most };
+        let share = if others { most / 2 } else { most };
         Limits {
             connect: self.connect.min(most),
-            first_token: self.first_token.min(whole),
+            first_token: self.first_token.min(share),
             stall: self.stall.min(most),
-            whole,
+            whole: if others { self.answer.min(share) } else { share },
             deadline,
             hurry: Hurry::default(),
         }

@@ -92,6 +92,7 @@ fn route(section: &Section, chain: Vec<TargetRef>) -> Route {
         retries,
         connect: section.duration("connect"),
         first_token: section.duration("first_token"),
+        answer: section.duration("answer"),
         stall: section.duration("stall"),
         deadline: section.duration("deadline"),
         cooldown: section.duration("cooldown"),

@@ -62,6 +62,7 @@ fn the_example_of_the_design_is_accepted() {
     let times =
         [rules.connect, rules.first_token, rules.stall, rules.deadline, rules.cooldown, rules.patience];
     assert_eq!(times.map(|time| time.as_secs()), [2, 5, 15, 30, 5, 1]);
+    assert_eq!(rules.answer.as_secs(), 120);
     assert_eq!(rules.on_refusal, OnRefusal::Stop);
     assert_eq!((route.breaker.consecutive, route.breaker.probes), (5, 2));
     assert_eq!(route.breaker.open_max, Duration::from_secs(120));

@@ -22,7 +22,7 @@ impl Log {
             Aside::Rejected(why) => (Outcome::Rejected, Some(why)),
         };
         let latency = world.now().since(errand.started);
-        self.tell(Box::new(Record {
+        self.tell(&Record {
             at_ms: world.wall().millis(),
             about: About::of(errand, "".into()),
             path: Path::default(),
@@ -31,6 +31,6 @@ impl Log {
             timing: Timing { latency_ms: millis(latency), first_token_ms: None },
             tokens: None,
             cost_usd: None,
-        }));
+        });
     }
 }

@@ -146,6 +146,21 @@ async fn a_whole_answer_may_take_longer_than_a_first_token() {
     .await;
 }
 
+/// The route says how long, and the last target has all the time there is.
+#[tokio::test]
+async fn a_provider_that_hangs_holds_a_whole_answer_no_longer_than_the_route_allows() {
+    each(Speaks::ALL, async |wire| {
+        let plot =
+            Plot::default().cast(wire, always("hang-before-headers")).cast(wire, always("answer:1500:0"));
+        let stage = plot.route("answer = \"700ms\"").route("deadline = \"60s\"").open().await;
+        let clock = unfail_sim::clock::Clock::start();
+        let told = stage.ask(Way::OpenAi, false).await;
+        assert_eq!((told.trail(), told.is_complete()), ("alder:timeout,birch:ok", true), "{wire}: {told:?}");
+        assert!(clock.now().as_secs() < 10, "{wire}: {:?}", clock.now());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn slow_and_packed_answers_are_answers() {
     let acts = ["slow-drip:64:3", "gzip-forced", "gzip", "answer:50:2", "big-body:3000", "every-byte"];

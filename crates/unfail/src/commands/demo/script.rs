@@ -92,7 +92,7 @@ pub(super) const STORM: &[Phase] = &[
     Phase {
         name: "hang",
         about: "{1} takes two calls and says nothing. For the stream {2} is asked after 1 s without a first token.\n\
-                A whole answer may take long to begin: only when half of its 10 s are over is {2} asked.",
+                A whole answer may take longer: only when half of its 10 s are over is {2} asked.",
         beats: &[
             Next(0, &["hang-before-headers", "hang-before-headers"]),
             Stream,

@@ -174,7 +174,8 @@ pub(crate) static KEYS: &[Key] = &[
         kind: Kind::Secrets,
         default: "",
         example: r#"["env:IN_HOUSE_KEY", "file:/run/secrets/in-house"]"#,
-        doc: "Its credentials, in the order they are used. A provider of the catalog finds its usual variable itself.",
+        doc: "Its credentials, in the order they are used. A provider of the catalog finds its usual variable itself. \
+              One that is refused rests for 15 minutes, then longer each time, up to 6 hours.",
     },
     Key {
         path: "providers.*.default_model",
@@ -476,6 +477,14 @@ pub(crate) fn join(pattern: &str, name: &str) -> String {
 /// The key at this very pattern.
 pub(crate) fn key(pattern: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == pattern)
+}
+
+impl Key {
+    /// Whether this version acts upon it. What it does not act upon is read, checked and said to be so.
+    pub(crate) fn is_enforced(&self) -> bool {
+        let name = self.path.rsplit('.').next().unwrap_or_default();
+        !self.path.contains(".limits.") && !matches!(name, "priority" | "patience")
+    }
 }
 
 /// The names that may stand below `pattern`, each once; `*` where the operator chooses.

@@ -72,12 +72,17 @@ pub(crate) fn read(text: &str, findings: &mut Findings<'_>) -> Section {
     let whole = Place::default();
     if !errors.is_empty() {
         let mut lines = BTreeSet::new();
+        let mut twice: Option<usize> = None;
         for error in errors {
             let span = error.span().unwrap_or(text.len()..text.len());
-            // What follows on the same line is mostly the echo of the first error.
-            let before = text.get(..span.start).unwrap_or(text);
-            let line = before.bytes().filter(|byte| *byte == b'\n').count();
-            if lines.insert(line) {
+            // What follows on the same line is mostly the echo of the first error, and so is what stands in a table
+            // that is there twice.
+            let (line, heading) = whereabouts(text, span.start);
+            let echo = error.message() == DUPLICATE && twice == Some(heading);
+            if error.message() == DUPLICATE && line == heading {
+                twice = Some(heading);
+            }
+            if !echo && lines.insert(line) {
                 findings.problem(&Place { span, ..whole.clone() }, error.message(), None);
             }
         }
@@ -91,6 +96,25 @@ pub(crate) fn read(text: &str, findings: &mut Findings<'_>) -> Section {
     let mut section = Section::empty("", "", whole);
     section.fill(document.get_ref(), findings);
     section
+}
+
+/// What the parser says of a name that was there before.
+const DUPLICATE: &str = "duplicate key";
+
+/// Where the line of this byte begins, and that of the heading it stands below; both in bytes.
+fn whereabouts(text: &str, at: usize) -> (usize, usize) {
+    let (mut start, mut line, mut heading) = (0_usize, 0, 0);
+    for piece in text.split_inclusive('\n') {
+        if start > at {
+            break;
+        }
+        line = start;
+        if piece.trim_start().starts_with('[') {
+            heading = start;
+        }
+        start = start.saturating_add(piece.len());
+    }
+    (line, heading)
 }
 
 /// Where the single values below `value` stand.
@@ -141,6 +165,11 @@ impl Section {
     /// Whether anything was written into it.
     pub(crate) fn is_written(&self) -> bool {
         self.values.values().any(|value| value.place.span != self.place.span)
+    }
+
+    /// Whether `name` was written, and rightly: no default stands in for it.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| value.place.span != self.place.span)
     }
 
     /// Whether `name`, or an item of it, was written wrongly; that has been reported.

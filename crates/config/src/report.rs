@@ -11,19 +11,22 @@ use unfail_wire::nearest::nearest;
 /// Excerpts longer than this many characters help nobody.
 const LONGEST_EXCERPT: usize = 160;
 
+/// What stands for the file where a variable is concerned.
+const ENVIRONMENT: &str = "environment";
+
 /// What is shown of a value that is not shown.
 const HIDDEN: &str = "…";
 
 /// One problem or warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// File as it was named.
+    /// File as it was named; `environment` where a variable is concerned.
     pub file: String,
-    /// Line, from 1.
+    /// Line, from 1; 0 where no file is concerned.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// Column in characters, from 1; 0 where no file is concerned.
     pub column: usize,
-    /// Path of the key (`routes.support.chain`); empty where no key is concerned.
+    /// Path of the key (`routes.support.chain`), or the variable; empty where neither is concerned.
     pub key: String,
     /// What is wrong.
     pub message: String,
@@ -58,7 +61,11 @@ impl fmt::Display for Problem {
 
 impl Problem {
     fn write(&self, f: &mut fmt::Formatter<'_>, label: &str) -> fmt::Result {
-        write!(f, "{}:{}:{}: {label}", self.file, self.line, self.column)?;
+        write!(f, "{}:", self.file)?;
+        if self.line > 0 {
+            write!(f, "{}:{}:", self.line, self.column)?;
+        }
+        write!(f, " {label}")?;
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
@@ -142,6 +149,14 @@ impl<'a> Findings<'a> {
     pub(crate) fn warning(&mut self, place: &Place, message: impl Into<String>, hint: Option<String>) {
         let warning = self.describe(place, message.into(), hint);
         self.warnings.push((place.span.start, warning));
+    }
+
+    /// The same of an environment variable that the file does not name.
+    pub(crate) fn about_variable(&mut self, name: &str, message: String) {
+        let file = ENVIRONMENT.to_owned();
+        let key = name.to_owned();
+        let warning = Problem { file, line: 0, column: 0, key, message, hint: None, excerpt: None };
+        self.warnings.push((0, warning));
     }
 
     /// All of it, in the order of the file.

@@ -1,6 +1,7 @@
 //! What a caller's `model` means.
 
 use crate::config::{Config, Route, TargetRef};
+use unfail_catalog::Provider;
 use unfail_wire::nearest::nearest;
 
 /// Names offered when nothing is found.
@@ -13,11 +14,25 @@ pub enum Resolution<'a> {
     Route(&'a Route),
     /// Targets named directly; [`Config::direct`] puts them under the default rules.
     Direct(Vec<TargetRef>),
+    /// Targets of providers the catalog knows and this configuration does not use.
+    Unused {
+        /// Why, and what to do, in words for the operator.
+        why: String,
+    },
     /// Nothing; these names are nearest.
     NotFound {
         /// Valid names, nearest first.
         near: Vec<String>,
     },
+}
+
+/// Why a provider of the catalog is not used, and what to do about it.
+fn unused(row: &Provider) -> String {
+    let id = row.id;
+    match row.key_env {
+        [] => format!("provider `{id}` is not set up: it needs no key, but a table `[providers.{id}]`"),
+        variables => format!("provider `{id}` has no key: set {}", variables.join(" or ")),
+    }
 }
 
 impl Config {
@@ -48,8 +63,24 @@ impl Config {
         }
         match named {
             Some(target) => Resolution::Direct(vec![target]),
-            None => Resolution::NotFound { near: self.near(model) },
+            None => match self.unused(model) {
+                whys if whys.is_empty() => Resolution::NotFound { near: self.near(model) },
+                whys => Resolution::Unused { why: whys.join("; ") },
+            },
         }
+    }
+
+    /// Why `provider/model`, or a bare model, leads to no provider that can be used; empty when the catalog knows
+    /// neither.
+    fn unused(&self, model: &str) -> Vec<String> {
+        let row = model.split_once('/').and_then(|(id, _)| unfail_catalog::provider(id));
+        if let Some(row) = row.filter(|row| self.provider(row.id).is_none()) {
+            return vec![unused(row)];
+        }
+        let mut serving: Vec<&str> =
+            self.catalog.find_bare(model).map(|model| model.provider.as_str()).collect();
+        serving.dedup();
+        serving.into_iter().filter_map(unfail_catalog::provider).map(unused).collect()
     }
 
     /// `provider/model` or `provider/*` of a usable provider.

@@ -62,7 +62,7 @@ impl Reference {
             Self::Env(variable) => secrets.env(variable).ok_or_else(|| format!("`{name}` is not set"))?,
             Self::File(path) => secrets
                 .file(Path::new(path))
-                .map_err(|error| format!("`{name}` cannot be read: {}", error.kind()))?,
+                .map_err(|error| format!("`{name}` cannot be read: {}", unread(&error)))?,
         };
         let value = text.trim();
         if value.is_empty() {
@@ -72,6 +72,14 @@ impl Reference {
             return Err(format!("`{name}` holds characters no key has"));
         }
         Ok(Credential { name, secret: SecretString::from(value) })
+    }
+}
+
+/// Why a file cannot be read, in the words people use.
+pub(crate) fn unread(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        kind => kind.to_string(),
     }
 }
 
@@ -121,7 +129,7 @@ mod tests {
             ("env:BLANK", Err("`env:BLANK` is empty")),
             ("env:BROKEN", Err("`env:BROKEN` holds characters no key has")),
             ("env:SPACED", Err("`env:SPACED` holds characters no key has")),
-            ("file:/run/none", Err("`file:/run/none` cannot be read: entity not found")),
+            ("file:/run/none", Err("`file:/run/none` cannot be read: no such file")),
         ];
         for (text, expected) in table {
             let fetched = Reference::parse(text).unwrap().fetch(&world);

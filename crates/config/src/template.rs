@@ -22,7 +22,7 @@ pub fn template() -> String {
         comment(&mut out, table.doc);
         line(&mut out, format_args!("#[{}]", table.heading));
         for key in keys_of(table) {
-            comment(&mut out, key.doc);
+            comment(&mut out, &doc(key));
             let value = if key.default.is_empty() { key.example } else { key.default };
             line(&mut out, format_args!("#{} = {value}", name(table, key)));
         }
@@ -41,7 +41,7 @@ pub fn reference() -> String {
         for key in keys_of(table) {
             let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
             let (name, value) = (name(table, key), key.kind.describe());
-            line(&mut out, format_args!("| `{name}` | {value} | {default} | {} |", key.doc));
+            line(&mut out, format_args!("| `{name}` | {value} | {default} | {} |", doc(key)));
         }
         out.push('\n');
     }
@@ -55,6 +55,15 @@ fn keys_of(table: &Table) -> impl Iterator<Item = &'static Key> {
 /// The key's name within its table.
 fn name<'k>(table: &Table, key: &'k Key) -> &'k str {
     key.path.strip_prefix(table.pattern).and_then(|rest| rest.strip_prefix('.')).unwrap_or(key.path)
+}
+
+/// What the key means, and whether it does anything yet.
+fn doc(key: &Key) -> String {
+    if key.is_enforced() {
+        key.doc.to_owned()
+    } else {
+        format!("READ, NOT ENFORCED in this version. {}", key.doc)
+    }
 }
 
 /// Prose behind `# `, broken at words.
@@ -180,6 +189,27 @@ mod tests {
                 || report.warnings.len() != before.1.warnings.len();
             assert!(effect, "{} = {} changes nothing", key.path, key.example);
         }
+    }
+
+    /// What the template says of a key is what the check says of it.
+    #[test]
+    fn keys_without_effect_are_marked() {
+        let usual = "routes.support_reply.chain = ['in-house/my-model']\nkeys.web-app.secret = 'env:WEB_APP_KEY'\n\
+                     providers.in-house.wire = 'openai-chat'\nproviders.in-house.base_url = 'http://y'\n\
+                     models.'in-house/my-model'.context = 8000\n";
+        let (mut enforced, mut unenforced) = (0, 0);
+        for key in KEYS {
+            let table = TABLES.iter().find(|table| key.path.starts_with(table.pattern)).unwrap();
+            let path = key.path.replacen(table.pattern, table.heading, 1);
+            let kept = usual.lines().filter(|line| !line.starts_with(&path.replace('"', "'")));
+            let text = format!("{}\n{path} = {}", kept.collect::<Vec<_>>().join("\n"), key.example);
+            let (_, report) = check(&text);
+            let warned = report.warnings.iter().any(|warning| warning.message.contains("not enforced"));
+            assert_eq!(warned, !key.is_enforced(), "{}: {report}", key.path);
+            assert_eq!(doc(key).contains("NOT ENFORCED"), warned, "{}", key.path);
+            *if warned { &mut unenforced } else { &mut enforced } += 1;
+        }
+        assert!(enforced > 30 && unenforced > 8, "{enforced} {unenforced}");
     }
 
     #[test]

@@ -200,7 +200,9 @@ impl AnswerStream {
         if let Some(mut flight) = self.flight.take().filter(|_| !hurried) {
             flight.failed(&fault);
         }
-        self.recorder.cut(&fault);
+        let (class, reason, gist) = (fault.class.name(), fault.message.clone(), fault.gist.to_string());
+        self.trail = Arc::new(self.trail.cut(class, reason, gist));
+        self.recorder.cut(&fault, self.trail.clone());
         Box::new(broken_off(&fault, self.trail.clone()))
     }
 }

@@ -51,14 +51,17 @@ impl Workshop {
             let endpoint = Arc::new(endpoint(row, wire, world)?);
             let mut credentials = Vec::new();
             for key in &row.keys {
-                let credential = Credential::new(number, row.auth, Some(key.secret.clone()), &endpoint);
+                let source = format!("the key of `{}` (`{}`)", row.id, key.name);
+                let secret = Some(key.secret.clone());
+                let credential = Credential::new(number, source, row.auth, secret, &endpoint);
                 let credential =
                     credential.map_err(|error| format!("{} of `{}`: {error}", key.name, row.id))?;
                 credentials.push(Named { name: key.name.clone(), credential: Arc::new(credential) });
                 number += 1;
             }
             if credentials.is_empty() {
-                let credential = Arc::new(Credential::new(number, row.auth, None, &endpoint)?);
+                let source = format!("`{}`, which is asked without a key,", row.id);
+                let credential = Arc::new(Credential::new(number, source, row.auth, None, &endpoint)?);
                 credentials.push(Named { name: "none".to_owned(), credential });
                 number += 1;
             }

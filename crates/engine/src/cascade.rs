@@ -22,6 +22,7 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use unfail_policy::attempt::Rules;
@@ -30,6 +31,7 @@ use unfail_wire::chat::{self, Format, Message, Part, Role, Usage};
 
 use crate::answer::{Answer, AnswerStream, Content, Head};
 use crate::call::{Ask, Call, Errand};
+use crate::embed::{Given, Host};
 use crate::engine::Engine;
 use crate::failure::{Failure, Trail};
 use crate::identify::Caller;
@@ -49,7 +51,7 @@ pub struct Cascade {
 pub struct CascadeBuilder {
     targets: Vec<(String, String)>,
     keys: BTreeMap<String, SecretString>,
-    base_urls: BTreeMap<String, String>,
+    hosts: BTreeMap<String, Host>,
     rules: Rules,
 }
 
@@ -94,7 +96,8 @@ impl CascadeError {
 }
 
 impl CascadeBuilder {
-    /// Adds the next target: a provider of the catalog and a model as that provider names it.
+    /// Adds the next target: a provider of the catalog, or of one's own ([`Self::wire`]), and a model as that provider
+    /// names it.
     #[must_use]
     pub fn target(mut self, provider: impl Into<String>, model: impl Into<String>) -> Self {
         self.targets.push((provider.into(), model.into()));
@@ -108,10 +111,26 @@ impl CascadeBuilder {
         self
     }
 
-    /// Reaches a provider at another base URL.
+    /// Reaches a provider at another base URL. A provider the catalog does not know needs its [`Self::wire`] too.
     #[must_use]
     pub fn base_url(mut self, provider: impl Into<String>, url: impl Into<String>) -> Self {
-        self.base_urls.insert(provider.into(), url.into());
+        self.hosts.entry(provider.into()).or_default().base_url = Some(url.into());
+        self
+    }
+
+    /// Names the wire a provider speaks: `openai-chat`, `anthropic` or `gemini`. With [`Self::base_url`] this makes a
+    /// provider of one's own, under any name; it is asked without a key unless [`Self::key`] gives one.
+    #[must_use]
+    pub fn wire(mut self, provider: impl Into<String>, wire: impl Into<String>) -> Self {
+        self.hosts.entry(provider.into()).or_default().wire = Some(wire.into());
+        self
+    }
+
+    /// Trusts the certificates (PEM) in this file, and no others, where a provider is reached by `https`. The file is
+    /// read once, by [`Self::build`].
+    #[must_use]
+    pub fn ca(mut self, provider: impl Into<String>, file: impl Into<PathBuf>) -> Self {
+        self.hosts.entry(provider.into()).or_default().ca = Some(file.into());
         self
     }
 
@@ -132,10 +151,11 @@ impl CascadeBuilder {
     /// Builds the cascade. Keys that were not given are taken from the environment variables of the catalog.
     ///
     /// # Errors
-    /// [`CascadeError::Build`] for no target, an unknown provider, or a provider without a key.
+    /// [`CascadeError::Build`] for no target, an unknown provider, a provider without a key (with the name of its
+    /// variable), or certificates that cannot be used.
     pub fn build(self) -> Result<Cascade, CascadeError> {
-        let Self { targets, keys, base_urls, rules } = self;
-        let given = crate::embed::Given { targets, keys, base_urls, rules };
+        let Self { targets, keys, hosts, rules } = self;
+        let given = Given { targets, keys, hosts, rules };
         let (engine, chain) = crate::embed::assemble(given).map_err(CascadeError::Build)?;
         Ok(Cascade { engine: Arc::new(engine), chain })
     }
@@ -208,7 +228,30 @@ impl Cascade {
         self.ask(request, None).await
     }
 
-    /// Any chat request, streamed: events as they arrive, after the first content of the winning target.
+    /// Any chat request, streamed: events as they arrive, after the first content of the winning target. Until then
+    /// targets fall through as always; after it the stream is that target's to its end.
+    ///
+    /// ```no_run
+    /// # async fn example(cascade: unfail_engine::Cascade) -> Result<(), Box<dyn std::error::Error>> {
+    /// use unfail_wire::chat::{ChatRequest, Message, Part, Role};
+    /// use unfail_wire::event::{Delta, Event};
+    ///
+    /// let message = Message { role: Role::User, parts: vec![Part::Text("Hello".into())], name: None };
+    /// let request = ChatRequest { messages: vec![message], ..ChatRequest::default() };
+    /// let (head, mut stream) = cascade.stream(&request).await?;
+    /// println!("answered by {}", head.target);
+    /// let mut events = Vec::new();
+    /// while let Some(read) = stream.next(&mut events).await {
+    ///     read?; // an error here: the answer broke off, and what came so far is all there is
+    ///     for event in events.drain(..) {
+    ///         if let Event::Delta { delta: Delta::Text(text), .. } = event {
+    ///             print!("{text}");
+    ///         }
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CascadeError::Failed`] when no target answered. A stream that breaks later ends in an error.

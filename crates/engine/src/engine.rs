@@ -8,7 +8,7 @@ use unfail_policy::attempt::{
     Answer as May, Attempt, Entry, EntryResult, Failure as Exhausted, FailureKind, Gates, Limits, OnRefusal,
     Outcome, Step, Verdict, Why,
 };
-use unfail_policy::classify::{Blame, Fault};
+use unfail_policy::classify::{Blame, Class, Fault};
 use unfail_policy::plan::{Skip, plan};
 use unfail_policy::time::Time;
 use unfail_wire::chat::Usage;
@@ -145,9 +145,9 @@ impl Engine {
             Ok(found) => found,
             Err(exhausted) => {
                 let trail = self.trail(&call.chain, &attempt);
-                let class = exhausted.last.as_ref().map(|fault| fault.class);
+                let class = class_of(&exhausted, &attempt);
                 let failure = Box::new(failure(*exhausted, trail, &call.chain));
-                recorder.failed(&failure, class);
+                recorder.failed(&failure, Some(class));
                 return Err(failure);
             }
         };
@@ -344,18 +344,22 @@ fn lost() -> Exhausted {
 }
 
 fn note(chain: &Chain, entry: &Entry, now: Time) -> AttemptNote {
-    let target =
-        chain.targets.get(entry.target).map_or_else(|| "unknown".into(), |target| target.label.clone());
-    let mut note = AttemptNote { target, result: "ok", ..AttemptNote::default() };
+    let target = chain.targets.get(entry.target);
+    let label = target.map_or_else(|| "unknown".into(), |target| target.label.clone());
+    let mut note = AttemptNote { target: label, result: "ok", ..AttemptNote::default() };
     match &entry.result {
         EntryResult::Answered => {}
         EntryResult::Skipped(skip) => {
             note.result = "skipped";
+            note.gist = gist(*skip);
             note.reason = reason(*skip);
         }
         EntryResult::Closed(why, until) => {
-            note.result = "closed";
-            note.reason = format!("{} for another {:.1} s", why.name(), until.since(now).as_secs_f64());
+            let seconds = until.since(now).as_secs_f64();
+            note.result = "resting";
+            note.rests = Some(why.name());
+            note.gist = format!("{} for another {seconds:.1} s", why.name());
+            note.reason = format!("{}, next try in {} s", resting(*why, target), seconds.ceil());
         }
         EntryResult::Failed(fault) => {
             note.result = fault.class.name();
@@ -372,12 +376,61 @@ fn note(chain: &Chain, entry: &Entry, now: Time) -> AttemptNote {
     note
 }
 
-fn reason(skip: Skip) -> String {
+/// What a target rests from, for people. The key is named by where it came from, never by itself.
+fn resting(why: Why, target: Option<&Arc<Target>>) -> String {
+    let key = target.map_or("its key", |target| target.credential.source.as_str());
+    match why {
+        Why::Limited => "rate limited".to_owned(),
+        Why::Breaker => "resting after failures".to_owned(),
+        Why::Quota => format!("quota or credit of {key} is used up"),
+        Why::Credential => format!("{key} was refused"),
+        Why::Missing => format!("{key} does not reach this model"),
+    }
+}
+
+/// Why a target was skipped, for programs.
+fn gist(skip: Skip) -> String {
     match skip {
         Skip::Unspeakable(what) => format!("cannot be told {what}"),
         Skip::PromptTooLong { window } => format!("takes {window} tokens of prompt"),
         other => other.name().to_owned(),
     }
+}
+
+/// Why a target was skipped, for people.
+fn reason(skip: Skip) -> String {
+    let words = match skip {
+        Skip::Unspeakable(what) => return format!("its wire has no words for {what}"),
+        Skip::PromptTooLong { .. } => return gist(skip),
+        Skip::WindowUnknown => "the prompt was too long elsewhere, and how much it takes is unknown",
+        Skip::NoTools => "calls no functions",
+        Skip::NoSchema => "answers in no schema",
+        Skip::NoImages => "reads no pictures",
+        Skip::NoAudio => "hears no sound",
+        Skip::NoFiles => "reads no documents",
+        Skip::NotAllowed => "not allowed for this caller",
+        Skip::SameCredential => "its key was refused through another target",
+    };
+    words.to_owned()
+}
+
+/// The class of a failed request, for the log: of its last fault, or of what its targets rest from.
+fn class_of(exhausted: &Exhausted, attempt: &Attempt) -> &'static str {
+    if let Some(fault) = &exhausted.last {
+        return fault.class.name();
+    }
+    let rests = attempt.trail().iter().filter_map(|entry| match entry.result {
+        EntryResult::Closed(why, _) => Some(match why {
+            Why::Limited => (FailureKind::Limited, Class::RateLimited),
+            Why::Breaker => (FailureKind::Overloaded, Class::Overloaded),
+            Why::Quota => (FailureKind::Quota, Class::Quota),
+            Why::Credential => (FailureKind::Misconfigured, Class::Auth),
+            Why::Missing => (FailureKind::Misconfigured, Class::Config),
+        }),
+        _ => None,
+    });
+    let mut told = rests.filter(|(kind, _)| *kind == exhausted.kind).map(|(_, class)| class.name());
+    told.next().unwrap_or(exhausted.kind.name())
 }
 
 /// What the caller is told.
@@ -388,11 +441,12 @@ fn failure(exhausted: Exhausted, trail: Arc<Trail>, chain: &Chain) -> Failure {
     let message = match (kind, words) {
         (FailureKind::ClientFault, Some(words)) => words.to_owned(),
         (kind, words) => {
-            let what = headline(kind);
-            words.map_or_else(
-                || format!("`{name}`: {what}"),
-                |words| format!("`{name}`: {what}; last: {words}"),
-            )
+            let (what, uncalled) = (headline(kind, &trail), trail.uncalled());
+            match words {
+                Some(words) => format!("`{name}`: {what}; last: {words}"),
+                None if uncalled.is_empty() => format!("`{name}`: {what}"),
+                None => format!("`{name}`: {what}; {uncalled}"),
+            }
         }
     };
     // A provider's code says something to the caller only where the caller is at fault.
@@ -402,8 +456,12 @@ fn failure(exhausted: Exhausted, trail: Arc<Trail>, chain: &Chain) -> Failure {
     Failure { kind, message, code, param, retry_after, trail }
 }
 
-fn headline(kind: FailureKind) -> &'static str {
+fn headline(kind: FailureKind, trail: &Trail) -> &'static str {
+    let unknown = Skip::WindowUnknown.name();
     match kind {
+        FailureKind::TooLong if trail.attempts.iter().any(|attempt| attempt.gist == unknown) => {
+            "the prompt was too long for one target, and how much the others take is unknown"
+        }
         FailureKind::ClientFault => "the request was refused as wrong",
         FailureKind::TooLong => "the prompt is longer than any target of this route takes",
         FailureKind::Refused => "the request was declined by a content policy",

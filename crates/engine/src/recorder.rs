@@ -105,20 +105,23 @@ impl Recorder {
         self.tell(Outcome::Answered, None);
     }
 
-    /// The stream broke after content.
-    pub(crate) fn cut(&mut self, fault: &Fault) {
-        self.tell(Outcome::Cut, Some(fault.class));
+    /// The stream broke after content; `trail` says so.
+    pub(crate) fn cut(&mut self, fault: &Fault, trail: Arc<Trail>) {
+        if let Some(draft) = &mut self.draft {
+            draft.trail = trail;
+        }
+        self.tell(Outcome::Cut, Some(fault.class.name()));
     }
 
     /// No target answered.
-    pub(crate) fn failed(&mut self, failure: &Failure, class: Option<Class>) {
+    pub(crate) fn failed(&mut self, failure: &Failure, class: Option<&'static str>) {
         if let Some(draft) = &mut self.draft {
             draft.trail = failure.trail.clone();
         }
         self.tell(Outcome::Failed, class);
     }
 
-    fn tell(&mut self, outcome: Outcome, class: Option<Class>) {
+    fn tell(&mut self, outcome: Outcome, error_class: Option<&'static str>) {
         let Some(draft) = self.draft.take() else { return };
         let cost_usd = draft.cost_usd();
         let Draft { about, primary, answered_by, trail, first_token, usage, .. } = *draft;
@@ -134,7 +137,7 @@ impl Recorder {
                 attempts: Attempts(trail),
             },
             outcome,
-            error_class: class.map(Class::name),
+            error_class,
             timing: Timing {
                 latency_ms: millis(self.world.now().since(self.started)),
                 first_token_ms: first_token.map(millis),
@@ -161,6 +164,6 @@ impl Draft {
 impl Drop for Recorder {
     /// Dropped before the end: the caller left.
     fn drop(&mut self) {
-        self.tell(Outcome::Cancelled, Some(Class::Cancelled));
+        self.tell(Outcome::Cancelled, Some(Class::Cancelled.name()));
     }
 }

@@ -43,12 +43,22 @@ impl Name {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unroutable {
     /// Nothing has this name.
-    #[error("there is no route or model `{name}`{}", hint(near))]
+    #[error("there is no route or model `{name}`{}{}", hint(near), choice(routes))]
     Unknown {
         /// The name asked for.
         name: String,
         /// The nearest names.
         near: Vec<String>,
+        /// Routes the caller may use; empty where it is not to be told.
+        routes: Vec<String>,
+    },
+    /// It names a provider, or a model of one, that the configuration does not use.
+    #[error("`{name}` cannot be used: {why}")]
+    Unused {
+        /// The name asked for.
+        name: String,
+        /// Why, and what to do, in words for the operator.
+        why: String,
     },
     /// A list of models without end.
     #[error("at most {FALLBACKS_MAX} further models can be named")]
@@ -67,6 +77,18 @@ fn hint(near: &[String]) -> String {
     }
     let names: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
     format!("; did you mean {}?", names.join(" or "))
+}
+
+/// Routes that are told; a longer list hides the one that was meant.
+const ROUTES_TOLD: usize = 8;
+
+fn choice(routes: &[String]) -> String {
+    let told: Vec<String> = routes.iter().take(ROUTES_TOLD).map(|name| format!("`{name}`")).collect();
+    match (told.len(), routes.len().saturating_sub(told.len())) {
+        (0, _) => String::new(),
+        (_, 0) => format!("; routes: {}", told.join(", ")),
+        (_, more) => format!("; routes: {} and {more} more", told.join(", ")),
+    }
 }
 
 /// Further models a request may name; more only hide which of them matters.
@@ -154,7 +176,7 @@ impl Snapshot {
     fn one(&self, caller: &Caller, name: &str) -> Result<Arc<Chain>, Unroutable> {
         if name.len() > NAME_BYTES_MAX || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
             let name = name.chars().take(NAME_SHOWN).collect();
-            return Err(Unroutable::Unknown { name, near: Vec::new() });
+            return Err(self.unknown(caller, name, Vec::new()));
         }
         if !caller.may_use(name) {
             return Err(Unroutable::NotAllowed { name: name.to_owned() });
@@ -164,17 +186,28 @@ impl Snapshot {
         }
         let near = match self.workshop.config().resolve(name) {
             Resolution::NotFound { near } => near,
-            Resolution::Route(route) => return self.made(name, route),
+            Resolution::Unused { why } => return Err(Unroutable::Unused { name: name.to_owned(), why }),
+            Resolution::Route(route) => return self.made(caller, name, route),
             Resolution::Direct(targets) => {
-                return self.made(name, &self.workshop.config().direct(targets));
+                return self.made(caller, name, &self.workshop.config().direct(targets));
             }
         };
-        Err(Unroutable::Unknown { name: name.to_owned(), near })
+        Err(self.unknown(caller, name.to_owned(), near))
+    }
+
+    fn unknown(&self, caller: &Caller, name: String, near: Vec<String>) -> Unroutable {
+        let routes = self.names.iter().filter(|name| name.is_route() && caller.may_use(&name.id));
+        Unroutable::Unknown { name, near, routes: routes.map(|name| name.id.clone()).collect() }
     }
 
     /// A chain over a model the catalog does not know: built for this request.
-    fn made(&self, name: &str, route: &unfail_config::Route) -> Result<Arc<Chain>, Unroutable> {
+    fn made(
+        &self,
+        caller: &Caller,
+        name: &str,
+        route: &unfail_config::Route,
+    ) -> Result<Arc<Chain>, Unroutable> {
         let chain = self.workshop.chain(name, route);
-        chain.map(Arc::new).map_err(|_| Unroutable::Unknown { name: name.to_owned(), near: Vec::new() })
+        chain.map(Arc::new).map_err(|_| self.unknown(caller, name.to_owned(), Vec::new()))
     }
 }

@@ -68,6 +68,8 @@ impl Endpoint {
 pub(crate) struct Credential {
     /// Its number among all credentials.
     pub(crate) number: u32,
+    /// What people call it: by its provider and where it came from.
+    pub(crate) source: String,
     pub(crate) secret: Option<SecretString>,
     /// What every request carries: content type, authentication, what the wire demands.
     pub(crate) headers: HeaderMap,
@@ -86,6 +88,7 @@ impl Credential {
     /// When the secret has characters no header may have; the message does not show it.
     pub(crate) fn new(
         number: u32,
+        source: String,
         auth: Auth,
         secret: Option<SecretString>,
         endpoint: &Endpoint,
@@ -95,14 +98,14 @@ impl Credential {
             let (name, text) = match auth {
                 Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", secret.expose_secret())),
                 Auth::Header(name) => (HeaderName::from_static(name), secret.expose_secret().to_owned()),
-                Auth::None => return Ok(Self { number, secret: None, headers }),
+                Auth::None => return Ok(Self { number, source, secret: None, headers }),
             };
             let mut value = HeaderValue::from_str(&text)
                 .map_err(|_| "the key has characters that a header cannot carry".to_owned())?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        Ok(Self { number, secret, headers })
+        Ok(Self { number, source, secret, headers })
     }
 }
 

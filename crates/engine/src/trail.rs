@@ -9,8 +9,11 @@ use std::sync::Arc;
 pub struct AttemptNote {
     /// The target.
     pub target: Arc<str>,
-    /// `ok`, a failure class, `closed` or `skipped`.
+    /// `ok`, a failure class, `resting` or `skipped`.
     pub result: &'static str,
+    /// What a resting target rests from: `limited`, `breaker`, `credential`, `quota` or `missing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rests: Option<&'static str>,
     /// Why, in words; may quote what the provider, and through it the caller, said. Not for the log.
     #[serde(skip)]
     pub reason: String,
@@ -24,6 +27,9 @@ pub struct AttemptNote {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<f64>,
 }
+
+/// Targets whose reason is told in a message; the trail has all of them.
+const UNCALLED_TOLD: usize = 4;
 
 /// Every target considered for a request, in order, with what came of it.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +45,8 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// `anthropic:rate_limited,gemini:ok`: the provider and the result of each.
+    /// `anthropic:rate_limited,gemini:ok`: the provider and the result of each; `gemini:resting(breaker)` for one that
+    /// was not called.
     #[must_use]
     pub fn compact(&self) -> String {
         let mut text = String::new();
@@ -50,6 +57,33 @@ impl Trail {
             text.push_str(attempt.target.split('/').next().unwrap_or_default());
             text.push(':');
             text.push_str(attempt.result);
+            if let Some(why) = attempt.rests {
+                text.push('(');
+                text.push_str(why);
+                text.push(')');
+            }
+        }
+        text
+    }
+
+    /// The same, of an answer that broke off after it had begun: the last target did not answer after all.
+    pub(crate) fn cut(&self, class: &'static str, reason: String, gist: String) -> Self {
+        let mut trail = self.clone();
+        if let Some(last) = trail.attempts.last_mut() {
+            (last.result, last.reason, last.gist) = (class, reason, gist);
+        }
+        trail
+    }
+
+    /// Why no target was called, for people: `gemini/…: rate limited, next try in 3 s; …`. Empty when all were.
+    pub(crate) fn uncalled(&self) -> String {
+        let uncalled = self.attempts.iter().filter(|attempt| attempt.took_ms.is_none());
+        let told: Vec<String> =
+            uncalled.map(|attempt| format!("{}: {}", attempt.target, attempt.reason)).collect();
+        let (shown, rest) = told.split_at(told.len().min(UNCALLED_TOLD));
+        let mut text = shown.join("; ");
+        if !rest.is_empty() {
+            text.push_str(&format!("; and {} more", rest.len()));
         }
         text
     }

@@ -175,6 +175,7 @@ async fn a_stream_falls_through_before_its_first_token_and_breaks_honestly_after
         }
     };
     assert_eq!(cut.code.as_deref(), Some("stream_interrupted"));
+    assert_eq!(cut.trail.compact(), "anthropic:mid_stream", "it did not answer after all");
     assert!(!events.iter().any(|event| matches!(event, Event::Finish { .. } | Event::End)), "{events:?}");
     assert!(stream.next(&mut events).await.is_none());
     assert_eq!((seen.first.count(), seen.second.count()), (1, 0));
@@ -200,10 +201,59 @@ async fn leaving_closes_the_connection_to_the_provider() {
     assert_eq!(pair.first.in_flight(), 0);
 }
 
+#[tokio::test]
+async fn a_provider_of_ones_own_has_a_wire_and_a_base_url() {
+    let own = Provider::start(Speaks::OpenAiChat, Script::default().accepting([KEY])).unwrap();
+    let free = Provider::start(Speaks::Gemini, Script::default()).unwrap();
+    let builder = Cascade::builder()
+        .target("in-house", "qwen3-32b")
+        .wire("in-house", "openai-chat")
+        .base_url("in-house", format!("{}/v1", own.base_url()))
+        .key("in-house", KEY);
+    let reply = builder.build().unwrap().text("Hello").await.unwrap();
+    assert_eq!((reply.target.as_ref(), own.count()), ("in-house/qwen3-32b", 1));
+    let builder = Cascade::builder().target("spare", "m").wire("spare", "gemini").key("spare", KEY);
+    let reply = builder.base_url("spare", free.base_url()).build().unwrap().text("Hello").await.unwrap();
+    assert_eq!((reply.target.as_ref(), free.count()), ("spare/m", 1));
+}
+
+#[test]
+fn an_authority_is_read_from_its_file() {
+    let build = |file: &std::path::Path| {
+        let builder = Cascade::builder().target("own", "m").wire("own", "openai-chat");
+        builder.base_url("own", "https://127.0.0.1:9/v1").ca("own", file).build()
+    };
+    let folder = std::env::temp_dir().join(format!("unfail-ca-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let missing = build(&folder.join("none.pem")).unwrap_err().to_string();
+    assert!(missing.contains("no such file"), "{missing}");
+    std::fs::write(folder.join("no.pem"), "words").unwrap();
+    let empty = build(&folder.join("no.pem")).unwrap_err().to_string();
+    assert!(empty.contains("holds no certificate"), "{empty}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A key that was refused is told by its provider, at once and also while nothing is sent any more.
+#[tokio::test]
+async fn what_a_target_rests_from_is_said() {
+    let refused = || Script::always(Refusal::Unauthorized);
+    let pair = pair_of(refused(), refused());
+    assert!(pair.cascade.text("Hello").await.is_err());
+    let CascadeError::Failed(second) = pair.cascade.text("Hello").await.unwrap_err() else { panic!() };
+    assert_eq!(second.trail.calls, 0);
+    assert_eq!(second.trail.compact(), "anthropic:resting(credential),gemini:resting(credential)");
+    for part in ["the key of `anthropic` (`given`) was refused, next try in 9", "the key of `gemini`"] {
+        assert!(second.message.contains(part), "{part}: {}", second.message);
+    }
+    assert!(!second.message.contains(KEY), "{}", second.message);
+}
+
 #[test]
 fn what_cannot_be_built_says_why() {
     let unknown = Cascade::builder().target("antropic", "x").key("antropic", KEY).build().unwrap_err();
     assert!(unknown.to_string().contains("antropic"), "{unknown}");
+    let keyless = Cascade::builder().target("deepseek", "x").build().unwrap_err();
+    assert!(keyless.to_string().contains("set DEEPSEEK_API_KEY"), "{keyless}");
     assert!(Cascade::builder().build().is_err());
     let text = format!("{:?}", Cascade::builder().target("anthropic", "x").key("anthropic", KEY));
     assert!(!text.contains(KEY), "{text}");

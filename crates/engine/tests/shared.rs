@@ -82,9 +82,10 @@ async fn the_pause_after_a_limit_is_that_of_the_route_that_met_it() {
         let (provider, engine) = stage(Script::first([Hint::Nothing]), &routes);
         assert_eq!(ask(&engine, met, &[]).await, "own:rate_limited", "{met}");
         let waits_for = engine.world().now() + Duration::from_millis(600);
-        assert_eq!(ask(&engine, "a", &[]).await, "own:closed", "{met}");
+        assert_eq!(ask(&engine, "a", &[]).await, "own:resting(limited)", "{met}");
         engine.world().sleep_until(waits_for).await;
-        let (told, calls) = if pause < Duration::from_secs(1) { ("own:ok", 3) } else { ("own:closed", 1) };
+        let (told, calls) =
+            if pause < Duration::from_secs(1) { ("own:ok", 3) } else { ("own:resting(limited)", 1) };
         for route in ["a", "b"] {
             assert_eq!(ask(&engine, route, &[]).await, told, "met by {met}, asked by {route}");
         }
@@ -116,14 +117,14 @@ async fn a_reload_changes_breakers_and_forgets_nothing() {
     }
     engine.reload(config(&provider, &routes("breaker = { consecutive = 8, open = \"100s\" }"))).unwrap();
     assert_eq!(ask(&engine, "main", &[]).await, "own:transient", "the eighth in a row");
-    assert_eq!(ask(&engine, "main", &[]).await, "own:closed");
+    assert_eq!(ask(&engine, "main", &[]).await, "own:resting(breaker)");
 
     // Where it stands remains as well, and what no route speaks of any more has the defaults.
     provider.set_script(Script::default());
     engine.reload(config(&provider, "")).unwrap();
     assert_eq!(provider.count(), 8);
     engine.reload(config(&provider, &routes("breaker = { consecutive = 1 }"))).unwrap();
-    assert_eq!(ask(&engine, "main", &[]).await, "own:closed");
+    assert_eq!(ask(&engine, "main", &[]).await, "own:resting(breaker)");
 }
 
 /// A route that is asked by name and one that is written down share a breaker; its settings are the written ones.
@@ -135,7 +136,7 @@ async fn whoever_asks_meets_the_breaker_of_the_file() {
     for _ in 0..2 {
         assert_eq!(ask(&engine, "a", &[]).await, "own:transient");
     }
-    assert_eq!(ask(&engine, "a", &[]).await, "own:closed");
+    assert_eq!(ask(&engine, "a", &[]).await, "own:resting(breaker)");
 }
 
 /// Who asks by more names gets no more calls than the first of them allows.

@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use clap::{Parser, Subcommand};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// One endpoint in front of many LLM providers: falls through instead of retrying.
@@ -54,8 +54,8 @@ pub(crate) struct Source {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) source: Source,
-    /// Address to listen on instead of the configured one
-    #[arg(long, value_name = "ADDRESS")]
+    /// Address (or port of 127.0.0.1) to listen on instead of the configured one
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Do not write one line per request to standard output
     #[arg(long)]
@@ -67,8 +67,8 @@ pub(crate) struct Demo {
     /// End after the summary instead of serving on
     #[arg(long)]
     pub(crate) once: bool,
-    /// Address to serve on; another port is taken if this one is in use
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    /// Address (or port of 127.0.0.1) to serve on; another port is taken if this one is in use
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
     /// Print the summary as JSON
     #[arg(long)]
@@ -102,4 +102,33 @@ pub(crate) struct Chat {
     /// Show which targets were tried
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+/// An address and a port; a port alone is one of 127.0.0.1.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix("localhost:").unwrap_or(text);
+    if let Ok(port) = port.parse::<u16>() {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    text.parse().map_err(|_| "write a port, or an IP address and a port such as 127.0.0.1:8080".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_to_listen_on() {
+        for (text, expected) in [
+            ("8080", Some("127.0.0.1:8080")),
+            ("localhost:9000", Some("127.0.0.1:9000")),
+            ("0.0.0.0:80", Some("0.0.0.0:80")),
+            ("[::1]:80", Some("[::1]:80")),
+            ("here", None),
+            ("127.0.0.1", None),
+            ("70000", None),
+        ] {
+            assert_eq!(address(text).ok().map(|address| address.to_string()).as_deref(), expected, "{text}");
+        }
+    }
 }

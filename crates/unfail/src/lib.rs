@@ -20,8 +20,45 @@
 //! ```
 //!
 //! [`Cascade::json`] gives any JSON, [`Cascade::typed`] a value checked against its type's JSON Schema,
-//! [`Cascade::chat`] takes a whole conversation with tools and images, [`Cascade::stream`] streams.
+//! [`Cascade::chat`] takes a whole conversation with tools and images, [`Cascade::stream`] streams:
+//!
+//! ```no_run
+//! # async fn example(cascade: unfail::Cascade) -> Result<(), Box<dyn std::error::Error>> {
+//! use unfail::chat::{ChatRequest, Message, Part, Role};
+//! use unfail::event::{Delta, Event};
+//!
+//! let message = Message { role: Role::User, parts: vec![Part::Text("Hello".into())], name: None };
+//! let request = ChatRequest { messages: vec![message], ..ChatRequest::default() };
+//! let (head, mut stream) = cascade.stream(&request).await?; // a target answers: from here on it is this one
+//! println!("answered by {}", head.target);
+//! let mut events = Vec::new();
+//! while let Some(read) = stream.next(&mut events).await {
+//!     read?; // an error here: the answer broke off, and what came so far is all there is
+//!     for event in events.drain(..) {
+//!         if let Event::Delta { delta: Delta::Text(text), .. } = event {
+//!             print!("{text}");
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A provider of one's own has any name, a base URL and a wire; a key and an authority where it needs them:
+//!
+//! ```no_run
+//! # fn example(key: String) -> Result<unfail::Cascade, unfail::CascadeError> {
+//! unfail::Cascade::builder()
+//!     .target("in-house", "qwen3-32b")
+//!     .wire("in-house", "openai-chat")
+//!     .base_url("in-house", "https://10.0.0.5:8000/v1")
+//!     .key("in-house", key)
+//!     .ca("in-house", "/etc/ssl/in-house.pem")
+//!     .build()
+//! # }
+//! ```
 
+pub use unfail_engine::answer::Head;
 pub use unfail_engine::cascade::{Cascade, CascadeBuilder, CascadeError, Reply};
 pub use unfail_engine::failure::{Failure, FailureKind, Trail};
 pub use unfail_engine::trail::AttemptNote;

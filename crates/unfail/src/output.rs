@@ -22,14 +22,13 @@ impl Sink {
         }
     }
 
-    /// Writes the text as it is, at once.
-    pub(crate) fn write(self, text: &str) {
+    /// Writes the text as it is, at once; `false`: nobody reads it.
+    pub(crate) fn write(self, text: &str) -> bool {
         let written = match self {
             Self::Out => put(&mut std::io::stdout().lock(), text),
             Self::Err => put(&mut std::io::stderr().lock(), text),
         };
-        // Nobody is left to be told that nobody reads.
-        drop(written);
+        written.is_ok()
     }
 
     /// Writes the text and ends the line.

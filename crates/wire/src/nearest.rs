@@ -3,7 +3,7 @@
 /// The candidates that could be meant by `name`, nearest first, at most `most` of them.
 ///
 /// A candidate counts when the edits it is away (insert, delete, replace, swap of neighbours; case ignored) are at
-/// most a third of the longer name (rounded up) and fewer than all of it, or when one name contains the other and
+/// most a third of the longer name (at least one; rounded up where both begin alike) and fewer than all of it, or when one name contains the other and
 /// the shorter has at least three letters.
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
@@ -20,13 +20,18 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, mo
 /// Longer names are nobody's slip; the bound keeps a hostile one cheap.
 const NAME_CHARS_MAX: usize = 128;
 
+/// Characters that make two beginnings alike: then the ends may differ more, as in `retry` and `retries`.
+const BEGINNING: usize = 4;
+
 /// Smaller is nearer; `None` is too far. Whole words inside each other rank behind every misspelling.
 fn score(wanted: &str, candidate: &str) -> Option<usize> {
     let (short, long) =
         if wanted.len() <= candidate.len() { (wanted, candidate) } else { (candidate, wanted) };
     let longer = wanted.chars().count().max(candidate.chars().count());
     let edits = distance(wanted, candidate);
-    if edits <= longer.div_ceil(3) && edits < longer {
+    let alike = wanted.chars().zip(candidate.chars()).take_while(|(a, b)| a == b).count();
+    let most = if alike >= BEGINNING { longer.div_ceil(3) } else { (longer / 3).max(1) };
+    if edits <= most && edits < longer {
         return Some(edits);
     }
     (short.len() >= 3 && long.contains(short)).then(|| longer.saturating_add(edits))
@@ -83,15 +88,19 @@ mod tests {
     #[test]
     fn hints() {
         let keys = ["chain", "retries", "connect", "first_token", "stall", "deadline"];
-        let table: [(&str, &[&str]); 9] = [
+        let table: [(&str, &[&str]); 12] = [
             ("chian", &["chain"]),
             ("dead_line", &["deadline"]),
             ("stll", &["stall"]),
             ("Retries", &["retries"]),
             ("retrys", &["retries"]),
+            ("retry", &["retries"]),
             ("token", &["first_token"]),
             ("stal", &["stall"]),
             ("colour", &[]),
+            // Half of a short word is another word.
+            ("char", &[]),
+            ("scale", &[]),
             ("", &[]),
         ];
         for (name, expected) in table {

@@ -4,8 +4,8 @@
 use super::unenforced;
 use crate::config::{Authority, Credential, ProviderConfig};
 use crate::raw::{At, Section};
-use crate::report::{Findings, Place, did_you_mean, shown};
-use crate::secrets::{Reference, Secrets};
+use crate::report::{Findings, did_you_mean, shown};
+use crate::secrets::{Reference, Secrets, unread};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -79,7 +79,7 @@ fn usual_key(row: &Provider, secrets: &dyn Secrets, findings: &mut Findings<'_>)
         }
         match Reference::Env((*name).to_owned()).fetch(secrets) {
             Ok(key) => return Some(key),
-            Err(why) => findings.warning(&Place::default(), format!("{why}; it is not used"), None),
+            Err(why) => findings.about_variable(name, format!("{why}; it is not used")),
         }
     }
     None
@@ -147,7 +147,7 @@ fn authority(
             None
         }
         Err(error) => {
-            let message = format!("{} cannot be read: {}", shown(&name), error.kind());
+            let message = format!("{} cannot be read: {}", shown(&name), unread(&error));
             findings.problem(&place, message, None);
             None
         }

@@ -5,7 +5,7 @@ use super::unenforced;
 use crate::config::{Route, TargetRef};
 use crate::raw::{At, Section};
 use crate::report::{Findings, Place, did_you_mean, shown};
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, unread};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,19 +33,39 @@ pub(super) fn check(
     let none = Section::empty("routes.*", DIRECT, Place::default());
     let defaults = route(&none, Vec::new());
     let mut routes = BTreeMap::new();
+    let mut unknown = Vec::new();
     for section in root.table("routes").into_iter().flat_map(Section::tables) {
-        let mut checks = Checks { providers, catalog, findings: &mut *findings };
+        let mut checks = Checks { providers, catalog, unknown: &mut unknown, findings: &mut *findings };
         let chain = checks.chain(section);
         checks.rules(section);
         let mut route = route(section, chain);
         route.schema = schema(section, secrets, findings);
         routes.insert(section.name.clone(), route);
     }
+    warn_about_unknown(&unknown, findings);
     let automatic = automatic_chain(providers);
     if !automatic.is_empty() && !routes.contains_key(AUTO) {
         routes.insert(AUTO.to_owned(), Route { name: AUTO.to_owned(), ..defaults.over(automatic) });
     }
     (routes, defaults)
+}
+
+/// Says once which models the catalog does not know, however many they are and wherever they stand.
+fn warn_about_unknown(unknown: &[(String, Place)], findings: &mut Findings<'_>) {
+    let Some((first, place)) = unknown.iter().min_by_key(|(_, place)| place.span.start) else { return };
+    let more = unknown.len().saturating_sub(1);
+    let message = match more {
+        0 => format!("the catalog does not know {}: it is used without price and window", shown(first)),
+        _ => format!(
+            "the catalog does not know {} and {more} more: they are used without price and window",
+            shown(first)
+        ),
+    };
+    findings.warning(
+        place,
+        message,
+        Some(format!("describe {} in `[models.{first:?}]`", if more == 0 { "it" } else { "each, as" })),
+    );
 }
 
 /// The default models of the automatic order; where none of those providers can be used, of all others.
@@ -116,7 +136,7 @@ fn schema(section: &Section, secrets: &dyn Secrets, findings: &mut Findings<'_>)
     let text = match secrets.file(Path::new(path)) {
         Ok(text) => text,
         Err(error) => {
-            findings.problem(&place, format!("{} cannot be read: {}", shown(path), error.kind()), None);
+            findings.problem(&place, format!("{} cannot be read: {}", shown(path), unread(&error)), None);
             return None;
         }
     };
@@ -139,6 +159,8 @@ fn schema(section: &Section, secrets: &dyn Secrets, findings: &mut Findings<'_>)
 struct Checks<'a, 'f, 't> {
     providers: &'a Providers,
     catalog: &'a Catalog,
+    /// Models no catalog and no name nearby explains, each once.
+    unknown: &'f mut Vec<(String, Place)>,
     findings: &'f mut Findings<'t>,
 }
 
@@ -234,13 +256,18 @@ impl Checks<'_, '_, '_> {
                 let known: Vec<_> =
                     self.catalog.models_of(&target.provider).map(unfail_catalog::Model::name).collect();
                 let hint = did_you_mean(&name, known.iter().map(String::as_str))
-                    .or_else(|| self.whole_name(text.value))
-                    .unwrap_or_else(|| format!("describe it in `[models.{name:?}]`"));
+                    .or_else(|| self.whole_name(text.value));
+                if hint.is_none() {
+                    if self.unknown.iter().all(|(known, _)| *known != name) {
+                        self.unknown.push((name, text.place.clone()));
+                    }
+                    return;
+                }
                 let message = format!(
                     "the catalog does not know {}: it is used without price and window",
                     shown(&name)
                 );
-                self.findings.warning(&text.place, message, Some(hint));
+                self.findings.warning(&text.place, message, hint);
             }
         }
     }
@@ -264,5 +291,6 @@ impl Checks<'_, '_, '_> {
             self.findings.problem(&place, "the durable queue does not exist in this version", hint);
         }
         unenforced::warn_key(section, "priority", self.findings);
+        unenforced::warn_key(section, "patience", self.findings);
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn warn_table(section: &Section, name: &str, findings: &mut Findings<
 
 /// Warns about the key `name`, when it was written.
 pub(super) fn warn_key(section: &Section, name: &str, findings: &mut Findings<'_>) {
-    if section.text(name).is_some() {
+    if section.has(name) {
         findings.warning(&section.place_at(name), MESSAGE, None);
     }
 }

@@ -41,7 +41,7 @@ fn the_example_of_the_design_is_accepted() {
     let (config, report) = design_world().load(DESIGN);
     assert_eq!(report.problems, [], "{report}");
     assert!(report.warnings.iter().all(|warning| warning.message.contains("not enforced")), "{report}");
-    assert_eq!(report.warnings.len(), 3, "{report}");
+    assert_eq!(report.warnings.len(), 4, "{report}");
 
     let config = config.unwrap();
     assert_eq!(ids(&config), ["anthropic", "groq", "openai", "in-house"]);
@@ -227,7 +227,7 @@ base_url = 'http://x'
 ";
     let config = good(&world, text);
     type Row<'a> = (&'a str, Result<&'a [&'a str], &'a [&'a str]>);
-    let table: [Row<'_>; 14] = [
+    let table: [Row<'_>; 16] = [
         ("support", Ok(&["route support"])),
         ("auto", Ok(&["route auto"])),
         ("groq/*", Ok(&["groq/openai/gpt-oss-120b"])),
@@ -239,7 +239,12 @@ base_url = 'http://x'
         ("gpt-6-luna", Ok(&["openai/gpt-6-luna"])),
         ("in-house/a/b", Ok(&["in-house/a/b"])),
         ("in-house/*", Err(&[])),
-        ("claude-haiku-5-5", Err(&[])),
+        ("claude-haiku-5-5", Err(&["provider `anthropic` has no key: set ANTHROPIC_API_KEY"])),
+        ("gemini/brand-new", Err(&["provider `gemini` has no key: set GEMINI_API_KEY or GOOGLE_API_KEY"])),
+        (
+            "ollama/brand-new",
+            Err(&["provider `ollama` is not set up: it needs no key, but a table `[providers.ollama]`"]),
+        ),
         ("suport", Err(&["support"])),
         ("groq/", Err(&["groq/qwen/qwen3.8-27b", "groq/openai/gpt-oss-20b", "groq/openai/gpt-oss-120b"])),
     ];
@@ -247,6 +252,7 @@ base_url = 'http://x'
         let found = match config.resolve(model) {
             Resolution::Route(route) => Ok(vec![format!("route {}", route.name)]),
             Resolution::Direct(chain) => Ok(names(&chain)),
+            Resolution::Unused { why } => Err(vec![why]),
             Resolution::NotFound { near } => Err(near),
         };
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
@@ -258,7 +264,8 @@ base_url = 'http://x'
 fn an_unusable_variable_is_said_out_loud() {
     let (config, report) = Config::from_env(&World::with_env(&[("GROQ_API_KEY", "two words")]));
     assert_eq!(ids(&config.unwrap()), [""; 0]);
-    let expected = "environment:1:1: warning: `env:GROQ_API_KEY` holds characters no key has; it is not used";
+    let expected =
+        "environment: warning: GROQ_API_KEY: `env:GROQ_API_KEY` holds characters no key has; it is not used";
     assert_eq!(report.to_string().lines().next(), Some(expected));
 }
 

@@ -19,8 +19,8 @@ pub struct Record {
     pub path: Path,
     /// How it ended.
     pub outcome: Outcome,
-    /// Class of the last failure, when the request failed or its stream was cut; kind of problem, when it was
-    /// rejected.
+    /// Class of the last failure, or of what its targets rest from, when the request failed; of the fault, when its
+    /// stream was cut; kind of problem, when it was rejected or no target could serve it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_class: Option<&'static str>,
     /// How long it took.

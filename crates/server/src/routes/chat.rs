@@ -90,22 +90,31 @@ fn clipped(user: &str) -> String {
     user.chars().take(USER_CHARS_MAX).collect()
 }
 
-/// Names that are only near may be told where they may be listed.
+/// In product mode, which providers there are and why one is not used is the operator's business, and names that are
+/// only near are told where they may be listed.
 fn discreet(server: &Server, caller: &Caller, unroutable: Unroutable) -> Unroutable {
-    let Unroutable::Unknown { name, mut near } = unroutable else { return unroutable };
-    if server.mode == Mode::Product {
-        let offered = server.offered(caller);
-        near.retain(|near| offered.iter().any(|offered| offered.id == *near));
+    if server.mode == Mode::Developer {
+        return unroutable;
     }
-    Unroutable::Unknown { name, near }
+    match unroutable {
+        Unroutable::Unknown { name, mut near, .. } => {
+            let offered = server.offered(caller);
+            near.retain(|near| offered.iter().any(|offered| offered.id == *near));
+            Unroutable::Unknown { name, near, routes: Vec::new() }
+        }
+        Unroutable::Unused { name, .. } => Unroutable::Unknown { name, near: Vec::new(), routes: Vec::new() },
+        other => other,
+    }
 }
 
 impl From<Unroutable> for Reject {
     fn from(unroutable: Unroutable) -> Self {
         match unroutable {
-            Unroutable::Unknown { .. } => Self::new(ProblemKind::NotFound, unroutable.to_string())
-                .code("model_not_found")
-                .param("model"),
+            Unroutable::Unknown { .. } | Unroutable::Unused { .. } => {
+                Self::new(ProblemKind::NotFound, unroutable.to_string())
+                    .code("model_not_found")
+                    .param("model")
+            }
             Unroutable::TooMany => Self::new(ProblemKind::Invalid, unroutable.to_string()).param("models"),
             Unroutable::NotAllowed { .. } => Self::new(ProblemKind::Permission, unroutable.to_string()),
         }

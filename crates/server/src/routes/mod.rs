@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::Method;
 use std::sync::Arc;
 use unfail_wire::Dialect;
+use unfail_wire::nearest::nearest;
 use unfail_wire::problem::ProblemKind;
 use unfail_wire::wires::openai_chat::OpenAiChat;
 use unfail_wire::wires::plain::{PlainChat, PlainRun};
@@ -105,11 +106,38 @@ pub(crate) async fn answer(surface: &'static Surface, server: &Server, request: 
 /// Answers a path that does not exist.
 pub(crate) async fn unknown_path(State(server): State<Arc<Server>>, request: Request) -> Response {
     let path = request.uri().path();
-    let chat = SURFACES.iter().filter(|surface| surface.serves == Serves::Chat);
-    let chat: Vec<&str> = chat.map(|surface| surface.path).collect();
-    let message = format!("there is nothing at {path}; chat is at {}", chat.join(", "));
-    let reject = Reject::new(ProblemKind::NotFound, message);
+    let reject = Reject::new(ProblemKind::NotFound, nothing_at(path)).code("unknown_url");
     Desk::new(&server, dialect_of(path), request.headers()).turned_away(reject)
+}
+
+/// Surfaces of other endpoints that callers try here: how their paths end, and what they are.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("/messages", "the Messages dialect"),
+    ("/messages/count_tokens", "the Messages dialect"),
+    (":generateContent", "the generateContent dialect"),
+    (":streamGenerateContent", "the generateContent dialect"),
+    ("/responses", "the Responses dialect"),
+    ("/v1/completions", "the dialect of plain completions"),
+    ("/embeddings", "the dialect of embeddings"),
+];
+
+/// Longest path that is repeated to the caller, in characters.
+const PATH_SHOWN: usize = 200;
+
+/// What is said of a path that does not exist: what was likely meant, and what there is.
+fn nothing_at(path: &str) -> String {
+    let shown: String = path.chars().take(PATH_SHOWN).collect();
+    let shape = |surface: &Surface| surface.path.replace("{*id}", "{id}");
+    let paths: Vec<String> = SURFACES.iter().map(shape).collect();
+    let all = paths.join(", ");
+    if let Some((_, what)) = ELSEWHERE.iter().find(|(end, _)| path.ends_with(end)) {
+        return format!("there is nothing at {shown}: {what} is not served yet; there are {all}");
+    }
+    let near = nearest(path.trim_end_matches('/'), paths.iter().map(String::as_str), 1);
+    match near.first() {
+        Some(near) => format!("there is nothing at {shown}; did you mean {near}? There are {all}"),
+        None => format!("there is nothing at {shown}; there are {all}"),
+    }
 }
 
 /// The dialect in which errors on a path are told: its own, or that of the path it lies below.
@@ -123,6 +151,28 @@ pub(crate) fn dialect_of(path: &str) -> &'static dyn Dialect {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_likely_meant_at_a_path_that_is_none() {
+        for (path, part) in [
+            ("/chat/completions", "did you mean /v1/chat/completions?"),
+            ("/v1/v1/chat/completions", "did you mean /v1/chat/completions?"),
+            ("/v1/chat/completion", "did you mean /v1/chat/completions?"),
+            ("/v1/chat/completions/", "did you mean /v1/chat/completions?"),
+            ("/v1/model", "did you mean /v1/models?"),
+            ("/health", "did you mean /healthz?"),
+            ("/v1/messages", "the Messages dialect is not served yet"),
+            ("/v1beta/models/x:generateContent", "the generateContent dialect is not served yet"),
+            ("/v1/responses", "the Responses dialect is not served yet"),
+            ("/v1/embeddings", "the dialect of embeddings is not served yet"),
+            ("/", "there is nothing at /; there are"),
+        ] {
+            let told = nothing_at(path);
+            assert!(told.contains(part), "{path}: {told}");
+            assert!(told.contains("/v1/chat/completions, /chat, /run, /v1/models, "), "{path}: {told}");
+        }
+        assert!(nothing_at(&"/x".repeat(10_000)).len() < 400);
+    }
 
     #[test]
     fn errors_are_told_in_the_dialect_of_the_place() {

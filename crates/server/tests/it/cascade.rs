@@ -253,7 +253,7 @@ async fn a_bad_key_or_model_is_not_tried_twice() {
     let acts = ["unauthorized", "payment-required", "quota-exhausted", "model-not-found"];
     each(Speaks::ALL.into_iter().flat_map(|wire| acts.map(|act| (wire, act))), async |(wire, act)| {
         let stage = Plot::pair((wire, wire), always(act)).open().await;
-        for (trail, calls) in [("", [1, 1]), ("alder:closed,birch:ok", [1, 2])] {
+        for (trail, calls) in [("", [1, 1]), ("alder:resting,birch:ok", [1, 2])] {
             let told = stage.ask(Way::Chat, false).await;
             assert!(told.is_complete(), "{act} at {wire}: {told:?}");
             assert!(told.trail().ends_with(trail), "{act} at {wire}: {told:?}");

@@ -33,7 +33,7 @@ async fn is_cut(wire: Speaks, way: Way, act: &str) {
     assert_eq!(stage.calls(), [1, 0], "{case}");
     stage.settled().await;
     // The target is remembered as sick although its call had counted as a success.
-    assert_eq!(stage.ask(way, true).await.trail(), "alder:closed,birch:ok", "{case}");
+    assert_eq!(stage.ask(way, true).await.trail(), "alder:resting,birch:ok", "{case}");
 }
 
 #[tokio::test]

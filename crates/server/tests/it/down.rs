@@ -136,7 +136,7 @@ async fn known_limits_answer_at_once() {
         assert_eq!(told.header("x-should-retry"), "", "{told:?}");
         assert_eq!(
             (told.trail(), told.header("x-unfail-attempts")),
-            ("alder:closed,birch:closed,cedar:closed", "0")
+            ("alder:resting,birch:resting,cedar:resting", "0")
         );
         assert_eq!(stage.calls(), [1, 1, 1]);
     }
@@ -274,5 +274,21 @@ async fn a_used_up_key_stays_a_matter_of_quota() {
         let second = stage.ask(Way::OpenAi, false).await;
         assert_eq!((first.status, second.status), (status, status), "{act}: {first:?} {second:?}");
         assert_eq!(second.header("x-unfail-attempts"), "0", "{act}: {second:?}");
+        let why = if act == "unauthorized" { "credential" } else { "quota" };
+        let rests = |name: &str| format!("{name}:resting({why})");
+        let trail = ["alder", "birch", "cedar"].map(rests).join(",");
+        assert_eq!(second.header("x-unfail-trail"), trail, "{act}: {second:?}");
+        // Whose key it is and how long it rests is said, for those who may see providers.
+        let said = second.error.as_ref().unwrap()["message"].as_str().unwrap();
+        for part in ["the key of `alder`", "next try in ", "alder/alder-large: "] {
+            assert!(
+                said.contains(part) || (act != "unauthorized" && said.contains("credit of the key of")),
+                "{part}: {said}"
+            );
+        }
+        let hidden = three(act).server("mode = \"product\"").open().await;
+        hidden.ask(Way::OpenAi, false).await;
+        let second = hidden.ask(Way::OpenAi, false).await;
+        assert!(!second.raw.contains("alder") && !second.raw.contains("key"), "{act}: {second:?}");
     }
 }

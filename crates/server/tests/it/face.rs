@@ -24,7 +24,7 @@ async fn developer_headers_tell_how_an_answer_was_found() {
             assert_eq!(told.header("x-unfail-target"), target("birch"));
             assert_eq!(told.header("x-unfail-route"), "main");
             assert!(told.trail().starts_with("alder:") && told.trail().ends_with(",birch:ok"), "{told:?}");
-            let calls = if told.trail().contains("closed") { "1" } else { "2" };
+            let calls = if told.trail().contains("resting") { "1" } else { "2" };
             assert_eq!(told.header("x-unfail-attempts"), calls, "{told:?}");
             // The prompt is two tokens and the answer seven; what a stream costs is known after its headers.
             let cost = if stream { "" } else { "0.01600000" };

@@ -57,6 +57,25 @@ async fn a_target_that_cannot_is_skipped_uncalled() {
     }
 }
 
+/// A window nobody knows is not said to be too short.
+#[tokio::test]
+async fn a_prompt_too_long_for_one_is_not_too_long_for_all() {
+    let unknown = Plot::pair((Speaks::OpenAiChat, Speaks::Anthropic), always("context-too-long"));
+    let known = |name: &str| format!("[models.\"{}\"]\ncontext = 9000\n", target(name));
+    let alike = unknown.clone().more(&known("alder")).more(&known("birch"));
+    for (plot, words) in [
+        (unknown, "how much the others take is unknown"),
+        (alike, "longer than any target of this route takes"),
+    ] {
+        let stage = plot.open().await;
+        let told = ask(&stage, json!({}), false).await;
+        assert!(told.is_error(400), "{told:?}");
+        let message = told.error.as_ref().unwrap()["message"].as_str().unwrap();
+        assert!(message.contains(words), "{words}: {message}");
+        assert_eq!((told.trail(), stage.calls()), ("alder:too_long,birch:skipped", vec![1, 0]));
+    }
+}
+
 /// Of a model nobody knows nothing is known that it would refuse: what is said of its reasoning reaches it.
 #[tokio::test]
 async fn reasoning_reaches_a_model_nobody_knows() {
@@ -122,7 +141,7 @@ async fn a_spare_key_comes_before_the_next_provider() {
         assert!(told.is_complete(), "{wire}: {told:?}");
         assert_eq!(told.trail(), "alder:auth,alder:ok", "{wire}");
         let told = stage.ask(Way::OpenAi, false).await;
-        assert_eq!(told.trail(), "alder:closed,alder:ok", "{wire}: {told:?}");
+        assert_eq!(told.trail(), "alder:resting,alder:ok", "{wire}: {told:?}");
         assert_eq!(stage.calls(), [3, 0], "{wire}");
 
         let plot = Plot::pair(

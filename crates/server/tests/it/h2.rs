@@ -101,7 +101,7 @@ async fn refusals_count_and_goodbyes_do_not() {
             }
             let goodbye = used && matches!(deed, Deed::Away(_));
             let trail =
-                if goodbye { "alder:pre_send,alder:ok" } else { "alder:pre_send,alder:closed,birch:ok" };
+                if goodbye { "alder:pre_send,alder:ok" } else { "alder:pre_send,alder:resting,birch:ok" };
             assert_eq!(pair.stage.ask(Way::OpenAi, true).await.trail(), trail, "{deed:?}, used: {used}");
         }
     }
@@ -140,7 +140,7 @@ async fn what_was_begun_and_broken_off_is_a_failure() {
             let told = pair.stage.ask(way, stream).await;
             assert!(told.is_complete(), "{case}: {told:?}");
             assert_eq!(told.trail(), format!("alder:{class},birch:ok"), "{case}");
-            assert_eq!(pair.stage.ask(way, stream).await.trail(), "alder:closed,birch:ok", "{case}");
+            assert_eq!(pair.stage.ask(way, stream).await.trail(), "alder:resting,birch:ok", "{case}");
             assert_eq!(pair.first.seen().requests.len(), deeds.len(), "{case}");
         }
     })
@@ -168,7 +168,7 @@ async fn a_stream_reset_after_content_ends_in_an_error_event() {
             assert!(!told.text.is_empty() && text().starts_with(&told.text), "{case}: {told:?}");
             assert_eq!(told.error.as_ref().unwrap()["code"], "stream_interrupted", "{case}");
             assert_eq!((pair.first.seen().requests.len(), pair.second.count()), (1, 0), "{case}");
-            assert_eq!(pair.stage.ask(way, true).await.trail(), "alder:closed,birch:ok", "{case}");
+            assert_eq!(pair.stage.ask(way, true).await.trail(), "alder:resting,birch:ok", "{case}");
         }
     })
     .await;

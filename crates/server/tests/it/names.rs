@@ -130,6 +130,77 @@ async fn names_that_are_none() {
     assert_eq!(stage.calls(), [0, 0, 0]);
 }
 
+/// Why a known model cannot be used is the developer's to read, and which routes there are as well.
+#[tokio::test]
+async fn what_is_not_set_up_is_said() {
+    let stage = stage("answer").await;
+    for (name, parts) in [
+        ("groq/openai/gpt-oss-120b", &["provider `groq` has no key: set GROQ_API_KEY"][..]),
+        ("claude-haiku-5-5", &["provider `anthropic` has no key: set ANTHROPIC_API_KEY"]),
+        ("ollama/llama", &["provider `ollama` is not set up", "`[providers.ollama]`"]),
+        ("something completely-different", &["; routes: ", "`main`"]),
+        ("something-completely-different", &["there is no route or model", "; routes: ", "`main`"]),
+    ] {
+        for way in Way::ALL {
+            let told = stage.send(way, &[], &way.body(name, "hello", false)).await;
+            assert!(told.is_error(404), "{name}: {told:?}");
+            let error = told.error.as_ref().unwrap();
+            assert_eq!(error["code"], "model_not_found", "{name}: {told:?}");
+            for part in parts {
+                assert!(error["message"].as_str().unwrap().contains(part), "{part}: {told:?}");
+            }
+        }
+    }
+    let product =
+        Plot::default().cast(Speaks::OpenAiChat, always("answer")).server("mode = \"product\"").open().await;
+    for name in ["groq/openai/gpt-oss-120b", "claude-haiku-5-5", "something-completely-different"] {
+        let told = product.send(Way::OpenAi, &[], &Way::OpenAi.body(name, "hello", false)).await;
+        assert!(told.is_error(404), "{name}: {told:?}");
+        let message = told.error.as_ref().unwrap()["message"].as_str().unwrap();
+        assert_eq!(message, format!("there is no route or model `{name}`"));
+    }
+    assert_eq!(stage.calls(), [0, 0, 0]);
+}
+
+/// What no target can be told is named, and so is why.
+#[tokio::test]
+async fn what_no_wire_can_say_is_said() {
+    let stage = Plot::default().cast(Speaks::Anthropic, always("answer")).open().await;
+    let told = ask(&stage, &json!({"model": "main", "n": 2, "logprobs": true})).await;
+    assert!(told.is_error(400), "{told:?}");
+    let message = told.error.as_ref().unwrap()["message"].as_str().unwrap();
+    for part in ["no target of this route can serve this request", "its wire has no words for several"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert_eq!((told.trail(), stage.calls()), ("alder:skipped", vec![0]));
+}
+
+/// A path that is none is not a model that is none.
+#[tokio::test]
+async fn paths_that_are_none() {
+    let stage = stage("answer").await;
+    for (path, part) in [
+        ("/chat/completions", "did you mean /v1/chat/completions?"),
+        ("/v1/messages", "is not served yet"),
+        ("/nowhere-at-all", "there are /v1/chat/completions, /chat, /run, /v1/models"),
+    ] {
+        let answer = stage.client.post(&stage.url(path), &[], &json!({})).await.unwrap();
+        assert_eq!(answer.status, 404, "{path}");
+        let body: Value = serde_json::from_str(&answer.text()).unwrap();
+        let error = &body["error"];
+        assert_eq!(
+            (&error["code"], &error["param"]),
+            (&json!("unknown_url"), &Value::Null),
+            "{path}: {body}"
+        );
+        assert!(error["message"].as_str().unwrap().contains(part), "{path}: {body}");
+        if path == "/v1/messages" {
+            assert_eq!(error["type"], "invalid_request_error", "{body}");
+        }
+    }
+    assert_eq!(stage.calls(), [0, 0, 0]);
+}
+
 /// Without a model the route `auto` is meant, over the default models of the providers.
 #[tokio::test]
 async fn auto_is_over_default_models() {

@@ -67,6 +67,9 @@ async fn every_ending_is_one_line() {
                 (&"main".into(), &stream.into()),
                 "{act}: {line}"
             );
+            if outcome == "cut" {
+                assert_eq!(line["path"]["attempts"][0]["result"], "mid_stream", "{act}: {line}");
+            }
             assert_eq!(line["outcome"], outcome, "{act}: {line}");
             assert_eq!(line["error_class"].as_str(), class, "{act}: {line}");
             let (path, second) = (&line["path"], act == "server-error");
@@ -138,6 +141,29 @@ async fn failures_and_callers_who_leave_are_lines_too() {
         );
         let answered = if count == 3 { Value::from(target("alder")) } else { Value::Null };
         assert_eq!(line["path"]["final"], answered, "{line}");
+    }
+}
+
+/// What kept every target from being asked is told although nothing failed this time.
+#[tokio::test]
+async fn a_request_that_nobody_was_asked_has_a_class() {
+    for (act, class, rests) in [
+        ("retry-after-seconds:600", "rate_limited", "limited"),
+        ("unauthorized", "auth", "credential"),
+        ("payment-required", "quota", "quota"),
+    ] {
+        let kept = Kept::default();
+        let stage = plot(act, &kept).open().await;
+        stage.providers[1].set_script(always(act));
+        for count in [1, 2] {
+            ask(&stage, Way::Chat, false).await;
+            let line = lines(&kept, count).await.pop().unwrap();
+            assert_eq!((&line["outcome"], &line["error_class"]), (&"failed".into(), &class.into()), "{line}");
+            let first = &line["path"]["attempts"][0];
+            let result = if count == 1 { class } else { "resting" };
+            assert_eq!(first["result"], result, "{line}");
+            assert_eq!(first["rests"].as_str(), (count == 2).then_some(rests), "{line}");
+        }
     }
 }
 

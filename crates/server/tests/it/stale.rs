@@ -77,7 +77,7 @@ async fn a_provider_that_takes_no_request_is_left_alone() {
         let told = stage.ask(Way::Run, stream).await;
         assert!(told.is_complete(), "{told:?}");
         assert!(["alder:pre_send,birch:ok", "alder:transient,birch:ok"].contains(&told.trail()), "{told:?}");
-        assert_eq!(stage.ask(Way::Run, stream).await.trail(), "alder:closed,birch:ok");
+        assert_eq!(stage.ask(Way::Run, stream).await.trail(), "alder:resting,birch:ok");
     }
 }
 
@@ -92,7 +92,7 @@ async fn a_late_reset_on_a_used_connection_is_a_failure() {
         let told = stage.ask(Way::OpenAi, false).await;
         assert!(told.is_complete(), "{told:?}");
         assert_eq!(told.trail(), "alder:transient,birch:ok", "{wire}");
-        assert_eq!(stage.ask(Way::OpenAi, false).await.trail(), "alder:closed,birch:ok", "{wire}");
+        assert_eq!(stage.ask(Way::OpenAi, false).await.trail(), "alder:resting,birch:ok", "{wire}");
     })
     .await;
 }

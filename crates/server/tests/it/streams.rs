@@ -23,7 +23,7 @@ async fn a_cut_stream_is_one_failed_call() {
             let told = stage.ask(Way::Chat, true).await;
             assert_eq!(told.trail(), "alder:ok", "{wire}, call {call}");
         }
-        assert_eq!(stage.ask(Way::Chat, true).await.trail(), "alder:closed,birch:ok", "{wire}");
+        assert_eq!(stage.ask(Way::Chat, true).await.trail(), "alder:resting,birch:ok", "{wire}");
     })
     .await;
 }
@@ -36,7 +36,7 @@ async fn cut_streams_in_a_row_close_the_target() {
         for _ in 0..5 {
             assert!(stage.ask(Way::Run, true).await.is_cut(), "{wire}");
         }
-        assert_eq!(stage.ask(Way::Run, true).await.trail(), "alder:closed,birch:ok", "{wire}");
+        assert_eq!(stage.ask(Way::Run, true).await.trail(), "alder:resting,birch:ok", "{wire}");
     })
     .await;
 }

@@ -1,5 +1,6 @@
 //! The caller's side: how a question is put in each dialect, and what an answer says, read by an independent reader.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -133,6 +134,8 @@ pub(crate) struct Told {
     pub(crate) events: usize,
     /// What no caller can read, or came where nothing may.
     pub(crate) nonsense: Vec<String>,
+    /// See [`Told::trail`].
+    pub(crate) steps: OnceLock<String>,
 }
 
 impl Told {
@@ -140,8 +143,12 @@ impl Told {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// The trail without what resting targets rest from.
     pub(crate) fn trail(&self) -> &str {
-        self.header("x-unfail-trail")
+        self.steps.get_or_init(|| {
+            let told = self.header("x-unfail-trail");
+            told.split('(').map(|part| part.split_once(')').map_or(part, |(_, rest)| rest)).collect()
+        })
     }
 
     /// A finished answer, and nothing else.

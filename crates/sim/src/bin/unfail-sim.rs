@@ -10,6 +10,16 @@ use unfail_sim::{Act, Provider, Script, Setup, Speaks};
 
 const USAGE: &str = "usage: unfail-sim --wire openai-chat|anthropic|gemini [--port N] [--act ACT]";
 
+const HELP: &str = "A simulated provider on loopback: speaks a real wire and does what it is told.
+
+  --wire WIRE   openai-chat (default), anthropic or gemini
+  --port N      where to listen on 127.0.0.1; a free port unless given
+  --act ACT     what every call gets: answer (default), answer:40:5 (40 ms to the first token, 5 ms between tokens),
+                overloaded, retry-after-seconds:2, hang-before-headers, cut-after:8, unauthorized, …
+
+It prints one line with its address and serves until it is ended. POST /_sim/script changes what it does,
+GET /_sim/calls tells what it heard.";
+
 fn setup(mut arguments: impl Iterator<Item = String>) -> Result<Setup, String> {
     let mut wire = Speaks::OpenAiChat;
     let mut port = 0;
@@ -38,6 +48,10 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if std::env::args().skip(1).any(|argument| matches!(argument.as_str(), "--help" | "-h")) {
+        writeln!(std::io::stdout(), "{HELP}\n\n{USAGE}").ok();
+        return ExitCode::SUCCESS;
+    }
     let served = match setup(std::env::args().skip(1)) {
         Ok(setup) => serve(setup).await.map_err(|fault| fault.to_string()),
         Err(fault) => Err(format!("{fault}\n{USAGE}")),

@@ -98,6 +98,16 @@ async fn a_bad_script_is_refused_and_changes_nothing() {
     assert_eq!(provider.count(), 1, "control calls are no calls");
 }
 
+#[test]
+fn help_is_no_error() {
+    for argument in ["--help", "-h"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_unfail-sim")).arg(argument).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains("usage:") && said.contains("--act"), "{said}");
+        assert_eq!(output.stderr, b"");
+    }
+}
+
 #[tokio::test]
 async fn bad_arguments_are_named() {
     for (arguments, words) in [

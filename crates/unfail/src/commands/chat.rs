@@ -3,21 +3,23 @@
 use std::io::Read;
 use std::process::ExitCode;
 use std::sync::Arc;
+use unfail::Trail;
 use unfail::chat::{ChatRequest, Message, Part, Role};
 use unfail::event::{Delta, Event};
+use unfail_config::Resolution;
 use unfail_engine::call::{Ask, Call, Errand};
 use unfail_engine::observe::Log;
 use unfail_engine::world::request_id;
 use unfail_engine::{AnswerStream, Content, Engine};
 
 use crate::args::Chat;
-use crate::{Error, output, settings};
+use crate::{Error, keys, output, settings};
 
 pub(crate) fn run(args: &Chat) -> Result<ExitCode, Error> {
     let settings = settings::read(args.source.config.as_deref())?;
     let Some(config) = settings.config else { return Err(settings.report.to_string().into()) };
-    if config.providers.is_empty() {
-        return Err("no provider can be used: set a key in the environment (see `unfail check`)".into());
+    if config.providers.is_empty() && matches!(config.resolve(&args.model), Resolution::NotFound { .. }) {
+        return Err(keys::none_found().into());
     }
     let prompt = if args.prompt == "-" { standard_input()? } else { args.prompt.clone() };
     let engine = Engine::new(config, Log::none())?;
@@ -54,9 +56,7 @@ async fn ask(engine: &Engine, args: &Chat, prompt: String) -> Result<ExitCode, E
     let answer = match engine.answer(call).await {
         Ok(answer) => answer,
         Err(failure) => {
-            for attempt in &failure.trail.attempts {
-                output::note(&format!("  {}: {} {}", attempt.target, attempt.result, attempt.reason));
-            }
+            tell(&failure.trail);
             return Err(failure);
         }
     };
@@ -69,13 +69,33 @@ async fn ask(engine: &Engine, args: &Chat, prompt: String) -> Result<ExitCode, E
     Ok(ExitCode::SUCCESS)
 }
 
+/// What came of each target, in words.
+fn tell(trail: &Trail) {
+    for attempt in &trail.attempts {
+        let result = match attempt.result {
+            "pre_send" => "not reached".to_owned(),
+            "mid_stream" => "broke off".to_owned(),
+            class => class.replace('_', " "),
+        };
+        output::note(format!("  {}: {result} {}", attempt.target, attempt.reason).trim_end());
+    }
+}
+
 async fn print(mut stream: AnswerStream) -> Result<(), Error> {
     let mut events = Vec::new();
+    let mut spoke = false;
     while let Some(read) = stream.next(&mut events).await {
-        read?;
+        if let Err(failure) = read {
+            if spoke {
+                output::piece("\n");
+            }
+            tell(&failure.trail);
+            return Err(failure);
+        }
         for event in events.drain(..) {
             if let Event::Delta { delta: Delta::Text(text) | Delta::Refusal(text), .. } = event {
                 output::piece(&text);
+                spoke = true;
             }
         }
     }

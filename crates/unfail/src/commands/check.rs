@@ -7,7 +7,7 @@ use unfail_config::{Config, Route, template};
 
 use crate::args::Check;
 use crate::settings::Settings;
-use crate::{Error, output, settings};
+use crate::{Error, keys, output, settings};
 
 pub(crate) fn run(args: &Check) -> Result<ExitCode, Error> {
     if args.template {
@@ -50,6 +50,10 @@ fn as_json(settings: &Settings, unusable: Option<&str>) -> Value {
         "warnings": settings.report.warnings,
         "unusable": unusable,
         "routes": settings.config.as_ref().map(routes),
+        "without_key": settings.config.as_ref().map(|config| {
+            let rows = keys::without(config).map(|row| json!({"id": row.id, "variables": row.key_env}));
+            rows.collect::<Vec<_>>()
+        }),
         "providers": settings.config.as_ref().map(|config| {
             config.providers.iter().map(|provider| json!({
                 "id": provider.id,
@@ -88,11 +92,13 @@ fn as_text(settings: &Settings, unusable: Option<&str>) -> String {
         let chain: Vec<String> = route.chain.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "  {:<14} {}", name, chain.join(" → "));
     }
+    let keyless: Vec<String> =
+        keys::without(config).map(|row| format!("{} ({})", row.id, row.key_env.join(" or "))).collect();
+    if !keyless.is_empty() {
+        let _ = writeln!(text, "\nnot used, because their variable holds no key\n  {}", keyless.join(", "));
+    }
     if config.providers.is_empty() {
-        let _ = writeln!(
-            text,
-            "\nno provider can be used yet: set a key in the environment, or try `unfail demo`"
-        );
+        let _ = writeln!(text, "\nno provider can be used yet: set one of these keys, or try `unfail demo`");
     }
     text
 }

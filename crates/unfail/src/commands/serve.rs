@@ -3,7 +3,6 @@
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
-use unfail_catalog::AUTO_ORDER;
 use unfail_config::Config;
 use unfail_engine::Engine;
 use unfail_engine::observe::Log;
@@ -11,7 +10,7 @@ use unfail_server::{Limits, Mode, Server, app, raise_descriptors, serve_lanes};
 
 use super::stop;
 use crate::args::Serve;
-use crate::{Error, output, settings};
+use crate::{Error, keys, output, settings};
 
 pub(crate) fn run(args: &Serve) -> Result<ExitCode, Error> {
     tracing_subscriber::fmt()
@@ -35,7 +34,7 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode, Error> {
         return Err(message.into());
     }
     if config.providers.is_empty() {
-        output::error(&nothing_to_serve());
+        output::error(&keys::none_found());
         return Ok(ExitCode::FAILURE);
     }
     let source = read.file.map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
@@ -43,22 +42,6 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode, Error> {
     serve_until_stopped(config, log, &source)?;
     drop(guard);
     Ok(ExitCode::SUCCESS)
-}
-
-/// What to do when nothing can be served.
-fn nothing_to_serve() -> String {
-    let keys: Vec<&str> = AUTO_ORDER
-        .iter()
-        .filter_map(|id| unfail_catalog::provider(id))
-        .filter_map(|row| row.key_env.first().copied())
-        .collect();
-    format!(
-        "no provider can be used: no key was found\n\
-         set one of {} and start again,\n\
-         write a configuration file (`unfail check --template > unfail.toml`),\n\
-         or see it work without any key: `unfail demo`",
-        keys.join(", ")
-    )
 }
 
 fn logged() -> std::io::Result<(Log, Option<unfail_engine::observe::LogGuard>)> {
@@ -115,12 +98,19 @@ fn greeting(config: &Config, source: &str, address: SocketAddr) -> String {
         let chain: Vec<String> = route.chain.iter().map(ToString::to_string).collect();
         text.push_str(&format!("route {name}: {}\n", chain.join(" → ")));
     }
-    let model = config.routes.keys().find(|name| *name == "auto").or_else(|| config.routes.keys().next());
-    let model = model.map_or("auto", String::as_str);
+    let model = worth_trying(config);
     let key = if config.callers.is_empty() { "" } else { " -H 'authorization: Bearer KEY'" };
     text.push_str(&format!("listening on http://{address}\n"));
     text.push_str(&curl(address, model, key));
     text
+}
+
+/// The route that shows most: one that the first caller may use, with the longest chain; `auto` among equals.
+fn worth_trying(config: &Config) -> &str {
+    let allowed = config.callers.first().map(|caller| caller.routes.as_slice()).unwrap_or_default();
+    let routes = config.routes.iter().filter(|(name, _)| allowed.is_empty() || allowed.contains(name));
+    let best = routes.rev().max_by_key(|(name, route)| (route.chain.len(), *name == "auto"));
+    best.map_or("auto", |(name, _)| name.as_str())
 }
 
 /// A request to copy.
@@ -128,4 +118,42 @@ pub(crate) fn curl(address: SocketAddr, model: &str, key: &str) -> String {
     format!(
         "try: curl http://{address}/v1/chat/completions -H 'content-type: application/json'{key} \\\n       -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl unfail_config::Secrets for Nothing {
+        fn env(&self, name: &str) -> Option<String> {
+            (name == "WEB").then(|| "web-key".to_owned())
+        }
+
+        fn file(&self, _: &std::path::Path) -> std::io::Result<String> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+
+    #[test]
+    fn the_route_to_try_is_the_one_that_shows_most() {
+        let one = "a-short = { chain = [\"own/a\"] }";
+        let long = "long = { chain = [\"own/a\", \"own/b\"] }";
+        let auto = "auto = { chain = [\"own/b\", \"own/a\"] }";
+        for (routes, keys, expected) in [
+            (vec![one, long], "", "long"),
+            (vec![one, long, auto], "", "auto"),
+            (vec![one], "", "a-short"),
+            (vec![one, long, auto], "[keys.web]\nsecret = \"env:WEB\"\nroutes = [\"a-short\"]", "a-short"),
+        ] {
+            let text = format!(
+                "[providers.own]\nwire = \"openai-chat\"\nbase_url = \"http://127.0.0.1:9\"\n[routes]\n{}\n{keys}\n",
+                routes.join("\n")
+            );
+            let (config, report) = unfail_config::load("f", text.as_bytes(), &Nothing);
+            let config = config.unwrap_or_else(|| panic!("{report}"));
+            assert_eq!(worth_trying(&config), expected, "{text}");
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! `unfail chat`: a question on the command line, the answer on standard output.
 
-use unfail_sim::{Act, Hint, Refusal, Script};
+use unfail_sim::{Act, Break, Fault, Hint, Refusal, Script};
 
-use crate::program::{alone, run, run_with};
+use crate::program::{alone, run, run_with, unfail};
 use crate::world::World;
 
 fn says(words: &str) -> Script {
@@ -63,4 +63,47 @@ fn without_any_key_it_says_so() {
     let output = alone(&["chat", "Hello"]);
     assert_eq!((output.code, output.out.as_str()), (Some(1), ""));
     assert!(output.err.contains("set a key"), "{}", output.err);
+}
+
+#[test]
+fn a_provider_without_a_key_is_named_with_its_variable() {
+    for (model, part) in [
+        ("groq/openai/gpt-oss-120b", "provider `groq` has no key: set GROQ_API_KEY"),
+        ("claude-haiku-5-5", "provider `anthropic` has no key: set ANTHROPIC_API_KEY"),
+        (
+            "ollama/llama3",
+            "provider `ollama` is not set up: it needs no key, but a table `[providers.ollama]`",
+        ),
+    ] {
+        // Whether another provider has a key or none has.
+        for environment in [&[][..], &[("MISTRAL_API_KEY", "mistral-key")]] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut command = unfail(folder.path(), &["chat", "-m", model, "Hello"]);
+            let output = run(command.envs(environment.iter().copied()));
+            assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{model}");
+            assert!(output.err.contains(part), "{model}: {}", output.err);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_answer_and_the_error_are_two_lines() {
+    let world = World::new(Script::always(Fault::CutAfter(4)), Script::default());
+    let output = run(&mut world.command(&["chat", "Tell me a long story about rivers"]));
+    assert_eq!(output.code, Some(1));
+    assert!(output.out.len() > 2 && output.out.ends_with('\n'), "{:?}", output.out);
+    for part in ["error: the answer broke off", "anthropic/claude-haiku-5-5: broke off"] {
+        assert!(output.err.contains(part), "{part}: {}", output.err);
+    }
+    assert!(!output.err.contains(": ok"), "{}", output.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trail_is_told_in_words() {
+    let world = World::new(Script::always(Break::HangBeforeHeaders), Script::default());
+    world.configure("[providers.gone]\nwire = \"openai-chat\"\nbase_url = \"http://127.0.0.1:9/v1\"\n");
+    let output = run(&mut world.command(&["chat", "-m", "gone/x", "Hello"]));
+    assert_eq!(output.code, Some(1));
+    assert!(output.err.contains("gone/x: not reached"), "{}", output.err);
+    assert!(!output.err.contains("pre_send"), "{}", output.err);
 }

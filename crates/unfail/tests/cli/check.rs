@@ -23,7 +23,16 @@ fn files_good_and_bad() {
         |ca: &str| GOOD.replace("base_url = \"http", &format!("ca = \"file:{ca}\"\nbase_url = \"https"));
     let (missing, empty) = (secure("none.pem"), secure("unfail.toml"));
     let table: [(&str, i32, &[&str]); 9] = [
-        (&missing, 1, &["unfail.toml:3", "providers.own.ca", "`file:none.pem` cannot be read", "1 problem"]),
+        (
+            &missing,
+            1,
+            &[
+                "unfail.toml:3",
+                "providers.own.ca",
+                "`file:none.pem` cannot be read: no such file",
+                "1 problem",
+            ],
+        ),
         (&empty, 1, &["unfail.toml:3", "`file:unfail.toml` holds no certificate", "1 problem"]),
         (GOOD, 0, &["unfail.toml: ok", "talk", "own/a", "no key needed"]),
         (&keyed, 0, &["env:OWN_KEY"]),
@@ -106,4 +115,29 @@ fn a_file_that_is_not_there_is_said() {
     let output = alone(&["check", "--config", "none.toml"]);
     assert_eq!(output.code, Some(1));
     assert!(output.err.contains("none.toml"), "{}", output.err);
+}
+
+#[test]
+fn every_provider_without_a_key_is_named_with_its_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(unfail(folder.path(), &["check"]).env("GROQ_API_KEY", "key-1"));
+    assert_eq!(output.code, Some(0));
+    for row in unfail_catalog::PROVIDERS.iter().filter(|row| row.id != "groq") {
+        for variable in row.key_env {
+            assert!(output.out.contains(variable), "{variable}: {}", output.out);
+        }
+    }
+    assert!(!output.out.contains("groq ("), "{}", output.out);
+    let routes = check("[routes.a]\nchain = [\"groq/*\", \"mistral/*\"]\n", &[]);
+    for part in ["set GROQ_API_KEY", "set MISTRAL_API_KEY"] {
+        assert!(routes.out.contains(part), "{part}: {}", routes.out);
+    }
+}
+
+#[test]
+fn a_bad_variable_is_named_and_not_placed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(unfail(folder.path(), &["check"]).env("GROQ_API_KEY", "two words"));
+    assert!(output.out.contains("environment: warning: GROQ_API_KEY: "), "{}", output.out);
+    assert!(!output.out.contains("1:1"), "{}", output.out);
 }

@@ -1,8 +1,10 @@
 //! `unfail demo`: the storm, its summary, and the endpoint that stays up.
 
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::sync::OnceLock;
+use std::time::Duration;
 use unfail_testkit::Client;
 
 use crate::program::{Running, alone, unfail};
@@ -101,6 +103,9 @@ fn check_table(out: &str) {
     {
         assert!(rows.contains(part), "{part}");
     }
+    for part in ["wants", " stream ", " whole ", "half of its 10 s"] {
+        assert!(rows.contains(part), "{part}");
+    }
     for part in ["calls per answer", "wasted calls", "added latency p95", "provider ", "cerebras"] {
         assert!(summary.contains(part), "{part}: {summary}");
     }
@@ -153,4 +158,18 @@ fn an_address_it_cannot_have_is_said() {
     let output = alone(&["demo", "--once", "--listen", "0.0.0.0:8080"]);
     assert_eq!((output.code, output.out.as_str()), (Some(1), ""));
     assert!(output.err.contains("0.0.0.0:8080 is not loopback"), "{}", output.err);
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = unfail(folder.path(), &["demo", "--once", "--listen", "0"]).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with("unfail demo"), "{first}");
+    // The pipe is closed now. The storm takes many seconds more; what is left ends long before.
+    let clock = unfail_sim::clock::Clock::start();
+    let ended = child.wait_with_output().unwrap();
+    assert!(clock.now() < Duration::from_secs(8), "{:?}", clock.now());
+    assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), ""));
 }

@@ -11,6 +11,8 @@ mod help;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod world;

@@ -185,7 +185,7 @@ async fn every_request_is_one_line_with_everything_in_it() {
     assert_eq!(results(second), ["\"rate_limited\"", "\"ok\""]);
     assert_eq!(second["path"]["attempts"][0]["status"], 429);
     assert!(!second["path"]["attempts"][0]["reason"].as_str().unwrap().is_empty());
-    assert_eq!(results(third), ["\"closed\"", "\"ok\""]);
+    assert_eq!(results(third), ["\"resting\"", "\"ok\""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,7 +111,8 @@ impl Found {
     /// Providers that were really called, in order.
     pub(super) fn called(&self) -> impl Iterator<Item = &str> {
         let steps = self.trail.split(',').filter_map(|step| step.rsplit_once(':'));
-        steps.filter(|(_, result)| !matches!(*result, "closed" | "skipped")).map(|(provider, _)| provider)
+        let called = |result: &str| result != "skipped" && !result.starts_with("resting");
+        steps.filter(move |(_, result)| called(result)).map(|(provider, _)| provider)
     }
 }
 
@@ -288,8 +289,8 @@ mod tests {
         let table: [(&str, &[&str]); 4] = [
             ("", &[]),
             ("a:ok", &["a"]),
-            ("a:closed,b:rate_limited,c:skipped,d:ok", &["b", "d"]),
-            ("a:timeout,b:closed,a:ok", &["a", "a"]),
+            ("a:resting(limited),b:rate_limited,c:skipped,d:ok", &["b", "d"]),
+            ("a:timeout,b:resting(breaker),a:ok", &["a", "a"]),
         ];
         for (trail, expected) in table {
             let found = Found { trail: trail.to_owned(), ..Found::default() };

@@ -48,9 +48,11 @@ async fn perform(args: &Demo) -> Result<ExitCode, Error> {
     let (halt, halted) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, app(server), Limits::default(), async { drop(halted.await) }));
+    let unread = board.unread();
     let told = tokio::select! {
         biased;
         () = &mut stop => None,
+        () = unread => return Ok(ExitCode::SUCCESS),
         told = storm::play(&cast, address, &mut board) => Some(told?),
     };
     let Some(told) = told else {

@@ -301,8 +301,8 @@ mod tests {
             ("", (0, 0)),
             ("a:ok", (0, 0)),
             ("a:timeout,b:ok", (1, 0)),
-            ("a:closed,b:ok", (0, 0)),
-            ("a:rate_limited,b:rate_limited,a:closed,a:ok", (1, 1)),
+            ("a:resting(limited),b:ok", (0, 0)),
+            ("a:rate_limited,b:rate_limited,a:resting(limited),a:ok", (1, 1)),
             ("a:pre_send,a:ok", (0, 1)),
         ] {
             assert_eq!(moves(&[reply(1, trail)]), expected, "{trail}");

@@ -2,7 +2,9 @@
 //! redrawn in place; anywhere else finished rows are appended and nothing is ever rewritten.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use unfail_sim::clock::Clock;
 
 use super::client::{Ask, Outcome, Reply};
@@ -15,7 +17,8 @@ const FAINT: &str = "\x1b[2m";
 const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
-/// A row is one line however narrow the terminal is: it is cut at the edge, and rows below stay where they are.
+/// A row that is redrawn is one line however narrow the terminal is: it is cut at the edge, so that the way back up
+/// is known. A finished one stays and is shown in full.
 const WRAP_OFF: &str = "\x1b[?7l";
 const WRAP_ON: &str = "\x1b[?7h";
 const CLEAR_BELOW: &str = "\x1b[J";
@@ -32,13 +35,22 @@ pub(super) struct Board {
     standing: String,
     /// Lines to be taken back before anything else is written.
     drawn: usize,
+    /// Told when nobody reads any more.
+    unread: Arc<Notify>,
 }
 
 impl Board {
     /// A table on `sink`; `plain`: nothing but text is wanted even on a terminal.
     pub(super) fn new(sink: Sink, plain: bool) -> Self {
         let live = sink.is_terminal() && !plain;
-        Self { sink, live, clock: Clock::start(), waiting: Vec::new(), standing: String::new(), drawn: 0 }
+        let (clock, unread) = (Clock::start(), Arc::default());
+        Self { sink, live, clock, waiting: Vec::new(), standing: String::new(), drawn: 0, unread }
+    }
+
+    /// Resolves when nobody reads any more: there is nobody left to show anything to.
+    pub(super) fn unread(&self) -> impl Future<Output = ()> + use<> {
+        let unread = self.unread.clone();
+        async move { unread.notified().await }
     }
 
     /// Lines that stay.
@@ -85,17 +97,20 @@ impl Board {
 
     fn draw(&mut self, lasting: &str) {
         let text = if self.live { self.frame(lasting) } else { lasting.to_owned() };
-        self.sink.write(&text);
+        if !self.sink.write(&text) {
+            self.unread.notify_one();
+        }
     }
 
     /// Takes back what was drawn of requests under way, writes the lasting lines, and draws them anew below.
     fn frame(&mut self, lasting: &str) -> String {
-        let mut text = WRAP_OFF.to_owned();
+        let mut text = String::new();
         if self.drawn > 0 {
             // Writing to a string cannot fail.
             let _ = write!(text, "\x1b[{}A\r{CLEAR_BELOW}", self.drawn);
         }
         text.push_str(lasting);
+        text.push_str(WRAP_OFF);
         let now = self.clock.now();
         for (ask, began) in &self.waiting {
             let _ = writeln!(text, "{}", self.paint(FAINT, &under_way(ask, now.saturating_sub(*began))));
@@ -116,8 +131,8 @@ impl Board {
 
 fn heading() -> String {
     format!(
-        "{:>4}  {:<10} {:<10} {:<12} {:>5} {:>10} {:>10}  trail",
-        "#", "phase", "result", "answered by", "calls", "first word", "end"
+        "{:>4}  {:<10} {:<6} {:<10} {:<12} {:>5} {:>10} {:>10}  trail",
+        "#", "phase", "wants", "result", "answered by", "calls", "first word", "end"
     )
 }
 
@@ -127,12 +142,18 @@ fn cells(ask: &Ask, result: &str, reply: &Reply) -> String {
     let first = reply.first_token.map_or_else(|| "-".to_owned(), millis);
     let trail = trail(reply);
     format!(
-        "{:>4}  {:<10} {result} {provider:<12} {:>5} {first:>10} {:>10}  {trail}",
+        "{:>4}  {:<10} {:<6} {result} {provider:<12} {:>5} {first:>10} {:>10}  {trail}",
         ask.number,
         ask.phase,
+        wants(ask),
         reply.found.calls,
         millis(reply.latency)
     )
+}
+
+/// What is asked for: an answer as it arrives, or a whole one.
+fn wants(ask: &Ask) -> &'static str {
+    if ask.stream { "stream" } else { "whole" }
 }
 
 /// How it was found, and what the headers could not tell.
@@ -147,7 +168,7 @@ fn trail(reply: &Reply) -> String {
 }
 
 fn under_way(ask: &Ask, since: Duration) -> String {
-    format!("{:>4}  {:<10} {:<40} {:>10}", ask.number, ask.phase, "…", millis(since))
+    format!("{:>4}  {:<10} {:<6} {:<40} {:>10}", ask.number, ask.phase, wants(ask), "…", millis(since))
 }
 
 /// In words, so that a colour is never the only thing that tells.
@@ -189,12 +210,14 @@ mod tests {
 
     #[test]
     fn rows_say_in_words_how_it_ended() {
-        let answered = "   7  calm       ok         b                2    1040 ms    1150 ms  a:timeout,b:ok";
-        let cut = "   7  calm       cut        b                2          -    1150 ms  a:timeout,b:ok, \
+        let answered =
+            "   7  calm       stream ok         b                2    1040 ms    1150 ms  a:timeout,b:ok";
+        let cut = "   7  calm       stream cut        b                2          -    1150 ms  a:timeout,b:ok, \
                    then: nothing came";
-        let failed = "   7  calm       error 429  -                2          -    1150 ms  a:timeout,b:ok, \
+        let failed = "   7  calm       stream error 429  -                2          -    1150 ms  a:timeout,b:ok, \
                       come back in 900 ms";
-        let lost = "   7  calm       LOST       -                2          -    1150 ms  nothing came";
+        let lost =
+            "   7  calm       stream LOST       -                2          -    1150 ms  nothing came";
         for (reply, expected) in [
             (reply(Outcome::Answered, Some(200), "b/model"), answered),
             (reply(Outcome::Cut, Some(200), "b/model"), cut),
@@ -211,7 +234,9 @@ mod tests {
         let answered = reply(Outcome::Answered, None, "b/m");
         let row = cells(&answered.ask, "ok        ", &answered);
         let heading = heading();
-        for (name, value) in [("phase", "calm"), ("result", "ok"), ("answered by", "b "), ("trail", "a:")] {
+        for (name, value) in
+            [("phase", "calm"), ("wants", "stream"), ("result", "ok"), ("answered by", "b "), ("trail", "a:")]
+        {
             assert_eq!(heading.find(name), row.find(value), "{name}");
         }
         assert_eq!(heading.find("end").unwrap() + 3, row.find("1150 ms").unwrap() + 7);
@@ -242,6 +267,19 @@ mod tests {
         let open = screen.last_mut().unwrap();
         open.push_str(lines.next().unwrap().trim_start_matches('\r'));
         screen.extend(lines.map(str::to_owned));
+    }
+
+    #[test]
+    fn a_finished_row_is_never_cut_on_a_terminal() {
+        let mut board = Board::new(Sink::Err, false);
+        board.live = true;
+        board.waiting.push((reply(Outcome::Lost, None, "").ask, Duration::ZERO));
+        let frame = board.frame("a long row\n");
+        let (before, after) = frame.split_once("a long row\n").unwrap();
+        assert!(
+            !before.contains(WRAP_OFF) && after.starts_with(WRAP_OFF) && after.ends_with(WRAP_ON),
+            "{frame:?}"
+        );
     }
 
     #[test]

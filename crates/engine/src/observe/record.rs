@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::{Errand, Priority};
-use crate::trail::Trail;
+use crate::trail::{AttemptNote, Trail};
 
 /// One request, told once, when it is over.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +31,16 @@ pub struct Record {
     /// Cost of the answering call in USD, when its price is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
+}
+
+impl Record {
+    /// Bytes it takes while it waits to be written, about: its own, and those of the texts only it holds.
+    pub(crate) fn weight(&self) -> usize {
+        let names = [&self.about.user, &self.about.agent].into_iter().flatten().map(String::len);
+        let attempts = self.path.attempts.0.attempts.iter();
+        let texts = attempts.map(|note| size_of::<AttemptNote>() + note.reason.len() + note.gist.len());
+        size_of::<Self>() + names.sum::<usize>() + texts.sum::<usize>()
+    }
 }
 
 /// Who asked for what.
@@ -114,6 +124,8 @@ pub enum Outcome {
     Cut,
     /// The caller left before the end.
     Cancelled,
+    /// unfail stopped before the end; the caller got an error, where it still could be told.
+    Stopped,
     /// Turned away before any target was considered: a wrong key, body or model.
     Rejected,
 }

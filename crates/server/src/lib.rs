@@ -9,6 +9,7 @@ mod app;
 mod ask;
 mod bare;
 mod desk;
+mod due;
 mod lanes;
 mod line;
 mod patience;
@@ -17,7 +18,7 @@ mod reply;
 mod routes;
 mod state;
 
-pub use accept::{Limits, serve};
-pub use app::app;
+pub use accept::{Limits, Stop, serve};
+pub use app::{App, app};
 pub use lanes::serve_lanes;
 pub use state::{Mode, Server};

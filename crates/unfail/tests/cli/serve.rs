@@ -237,3 +237,67 @@ async fn the_log_can_be_turned_off() {
     let output = running.end();
     assert_eq!((output.code, output.out.as_str()), (Some(0), ""), "{}", output.err);
 }
+
+/// A pace at which an answer takes a minute.
+fn endless() -> Script {
+    let slow = Pace { first: Duration::ZERO, each: Duration::from_millis(500) };
+    Script::always(Act::Say("word ".repeat(120), Box::new(slow.into())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_drain() {
+    let world = World::new(endless(), Script::default());
+    let mut served = Served::start(&world);
+    let mut stream = served.client.stream(&served.url, &[], &streamed("Count")).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    served.running.signal("TERM");
+    served.running.line("draining, 1 request under way");
+    served.running.signal("INT");
+    let (events, fault) = stream.rest().await;
+    assert!(fault.is_none(), "{fault:?}");
+    assert!(events.last().unwrap().1.data.contains("server_stopping"), "{events:?}");
+    let output = served.running.end();
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    assert!(output.out.contains("\"outcome\":\"stopped\""), "{}", output.out);
+}
+
+// === it reads its configuration again ===
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_reads_the_configuration_again() {
+    let world = World::new(endless(), Script::default());
+    let mut served = Served::start(&world);
+    let mut under_way = served.client.stream(&served.url, &[], &streamed("Count")).await.unwrap();
+    under_way.next().await.unwrap().unwrap();
+    let body = json!({"model": "more", "messages": [{"role": "user", "content": "Hello"}]});
+    assert_eq!(served.client.post(&served.url, &[], &body).await.unwrap().status, 404);
+
+    // What is wrong changes nothing.
+    world.configure("[routes.more]\nchain = [\"nobody/x\"]\n");
+    served.running.signal("HUP");
+    let line = served.running.line("configuration not changed, the old one stays in use");
+    assert!(!line.contains("panicked"), "{line}");
+    served.running.line("nobody");
+    assert_eq!(served.client.post(&served.url, &[], &body).await.unwrap().status, 404);
+
+    world.configure(&format!("[routes.more]\nchain = [\"{}\"]\n", TARGETS[1]));
+    let path = world.folder().join("unfail.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("127.0.0.1:0", "127.0.0.1:1")).unwrap();
+    served.running.signal("HUP");
+    served.running.line("server.listen");
+    served.running.line("in use for new requests");
+    let answer = served.client.post(&served.url, &[], &body).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.header("x-unfail-trail")), (200, "groq:ok"));
+    let (_, next) = under_way.next().await.unwrap().expect("the stream goes on");
+    assert!(!next.data.contains("error"), "{}", next.data);
+
+    // A file that is gone is no reason to end either.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    served.running.signal("HUP");
+    served.running.line("configuration not changed");
+    assert_eq!(served.client.post(&served.url, &[], &body).await.unwrap().status, 200);
+    drop(under_way);
+    served.stop();
+}

@@ -96,7 +96,8 @@ impl Workshop {
             // Room to call each target of the chain once means each of its credentials once.
             rules.max_calls = rules.max_calls.max(u32::try_from(targets.len()).unwrap_or(u32::MAX));
         }
-        Ok(Chain { name: name.into(), targets, rules, demand })
+        let routed = self.config.routes.contains_key(name);
+        Ok(Chain { name: name.into(), targets, rules, demand, routed })
     }
 
     fn target(
@@ -148,7 +149,8 @@ fn endpoint(row: &ProviderConfig, wire: &'static dyn Wire) -> Result<Endpoint, S
 }
 
 impl Chain {
-    /// One chain after another, each target once; the terms of the first.
+    /// One chain after another, each target once; the terms of the first, and no more calls than any route among them
+    /// allows.
     pub(crate) fn joined(chains: &[Arc<Chain>]) -> Self {
         let mut targets: Vec<Arc<Target>> = Vec::new();
         for chain in chains {
@@ -163,12 +165,16 @@ impl Chain {
         }
         let first = chains.first();
         let mut rules = first.map(|chain| chain.rules).unwrap_or_default();
-        rules.max_calls = rules.max_calls.max(u32::try_from(targets.len()).unwrap_or(u32::MAX));
+        let allowed = chains.iter().filter(|chain| chain.routed).map(|chain| chain.rules.max_calls).min();
+        // Whoever names models and no route has room to call each of them once.
+        let each = rules.max_calls.max(u32::try_from(targets.len()).unwrap_or(u32::MAX));
+        rules.max_calls = allowed.unwrap_or(each);
         Self {
             name: first.map_or_else(|| "".into(), |chain| chain.name.clone()),
             targets,
             rules,
             demand: first.and_then(|chain| chain.demand.clone()),
+            routed: allowed.is_some(),
         }
     }
 }

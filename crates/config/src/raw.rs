@@ -75,9 +75,7 @@ pub(crate) fn read(text: &str, findings: &mut Findings<'_>) -> Section {
         for error in errors {
             let span = error.span().unwrap_or(text.len()..text.len());
             // What follows on the same line is mostly the echo of the first error.
-            let before = text.get(..span.start).unwrap_or(text);
-            let line = before.bytes().filter(|byte| *byte == b'\n').count();
-            if lines.insert(line) {
+            if lines.insert(findings.line_of(span.start)) {
                 findings.problem(&Place { span, ..whole.clone() }, error.message(), None);
             }
         }

@@ -301,3 +301,52 @@ async fn a_hangup_reads_the_configuration_again() {
     drop(under_way);
     served.stop();
 }
+
+// === nobody has to read what it says ===
+
+/// Warnings that nobody reads hold no request up, and no stop. The kernel keeps 64 KiB of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_pipe_of_words_holds_nothing_up() {
+    let world = World::new(Script::default(), Script::default());
+    let mut command = world.command(&["serve"]);
+    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = probe.local_addr().unwrap();
+    drop(probe);
+    let mut child = command.args(["--listen", &address.to_string()]).spawn().unwrap();
+    // Taken and never read.
+    let (_unread, _out) = (child.stderr.take().unwrap(), child.stdout.take().unwrap());
+    let url = format!("http://{address}/v1/chat/completions");
+    let client = Client::new();
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "Hello"}]});
+    let mut up = false;
+    for _ in 0..200 {
+        up = client.get(&format!("http://{address}/healthz"), &[]).await.is_ok();
+        if up {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(up);
+    // Every failing reload is a line, and this one a long one.
+    let names: String = (0..400).map(|n| format!("[routes.r{n}]\nchain = [\"nobody/x\"]\n")).collect();
+    world.configure(&names);
+    for _ in 0..5 {
+        let pid = child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let asked = tokio::time::timeout(Duration::from_secs(10), client.post(&url, &[], &body)).await;
+        assert_eq!(asked.expect("an answer in time").unwrap().status, 200);
+    }
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let mut ended = None;
+    for _ in 0..200 {
+        ended = child.try_wait().unwrap();
+        if ended.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(child.kill());
+    assert!(ended.is_some_and(|status| status.success()), "it ends although nobody reads: {ended:?}");
+}

@@ -22,8 +22,8 @@ const LINGER: Duration = Duration::from_millis(250);
 const KEEP_ALIVE_STALLS: u32 = 4;
 
 /// What may have arrived before the request's deadline without having been read, because the caller takes its answer
-/// slowly: more than sockets and buffers hold.
-const LATE_BYTES: usize = 8 << 20;
+/// slowly: about what sockets and buffers hold, and more than most answers have.
+const LATE_BYTES: usize = 1 << 20;
 
 /// How long such bytes may take, in all, to come from the system to here.
 const LATE_TIME: Duration = LINGER;

@@ -72,15 +72,18 @@ pub(crate) fn read(text: &str, findings: &mut Findings<'_>) -> Section {
     let whole = Place::default();
     if !errors.is_empty() {
         let mut lines = BTreeSet::new();
+        let headings = headings(text);
+        let below = |line: usize| headings.partition_point(|heading| *heading <= line).checked_sub(1);
         let mut twice: Option<usize> = None;
         for error in errors {
             let span = error.span().unwrap_or(text.len()..text.len());
             // What follows on the same line is mostly the echo of the first error, and so is what stands in a table
             // that is there twice.
-            let (line, heading) = whereabouts(text, span.start);
-            let echo = error.message() == DUPLICATE && twice == Some(heading);
-            if error.message() == DUPLICATE && line == heading {
-                twice = Some(heading);
+            let line = findings.line_of(span.start);
+            let heading = below(line).and_then(|at| headings.get(at)).copied();
+            let echo = error.message() == DUPLICATE && heading.is_some() && twice == heading;
+            if error.message() == DUPLICATE && heading == Some(line) {
+                twice = heading;
             }
             if !echo && lines.insert(line) {
                 findings.problem(&Place { span, ..whole.clone() }, error.message(), None);
@@ -101,20 +104,10 @@ pub(crate) fn read(text: &str, findings: &mut Findings<'_>) -> Section {
 /// What the parser says of a name that was there before.
 const DUPLICATE: &str = "duplicate key";
 
-/// Where the line of this byte begins, and that of the heading it stands below; both in bytes.
-fn whereabouts(text: &str, at: usize) -> (usize, usize) {
-    let (mut start, mut line, mut heading) = (0_usize, 0, 0);
-    for piece in text.split_inclusive('\n') {
-        if start > at {
-            break;
-        }
-        line = start;
-        if piece.trim_start().starts_with('[') {
-            heading = start;
-        }
-        start = start.saturating_add(piece.len());
-    }
-    (line, heading)
+/// The lines, from 1, that hold the headings of tables.
+fn headings(text: &str) -> Vec<usize> {
+    let lines = (1..).zip(text.split('\n'));
+    lines.filter(|(_, line)| line.trim_start().starts_with('[')).map(|(number, _)| number).collect()
 }
 
 /// Where the single values below `value` stand.

@@ -121,6 +121,8 @@ pub(crate) struct Place {
 pub(crate) struct Findings<'a> {
     file: &'a str,
     text: &'a str,
+    /// Where lines begin.
+    lines: Vec<usize>,
     /// Where single values stand, in order; `None` when the file could not be parsed.
     values: Option<Vec<Range<usize>>>,
     problems: Vec<(usize, Problem)>,
@@ -130,7 +132,9 @@ pub(crate) struct Findings<'a> {
 impl<'a> Findings<'a> {
     /// Nothing found yet. Excerpts stay careful until [`Findings::know_values`] is called.
     pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, values: None, problems: Vec::new(), warnings: Vec::new() }
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(ends.map(|(end, _)| end.saturating_add(1))).collect();
+        Self { file, text, lines, values: None, problems: Vec::new(), warnings: Vec::new() }
     }
 
     /// Where the single values of the file stand.
@@ -168,11 +172,16 @@ impl<'a> Findings<'a> {
         Report { problems: ordered(self.problems), warnings: ordered(self.warnings) }
     }
 
+    /// The line, from 1, in which this byte stands.
+    pub(crate) fn line_of(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
+    }
+
     fn describe(&self, place: &Place, message: String, hint: Option<String>) -> Problem {
-        let before = self.text.get(..place.span.start).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
-        let line = before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count().saturating_add(1);
+        let line = self.line_of(place.span.start);
+        let line_start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let before = self.text.get(line_start..place.span.start).unwrap_or_default();
+        let column = before.chars().count().saturating_add(1);
         let excerpt = self.excerpt(place, line_start);
         Problem { file: self.file.to_owned(), line, column, key: place.key.clone(), message, hint, excerpt }
     }
@@ -189,7 +198,9 @@ impl<'a> Findings<'a> {
         };
         let mut drawing = Drawing { text: self.text, span: &place.span, out: String::new(), marks: None };
         let mut at = line.start;
-        for value in values.iter().filter(|value| value.end > line.start && value.start < line.end) {
+        let first = values.partition_point(|value| value.end <= line.start);
+        let here = values.iter().skip(first).take_while(|value| value.start < line.end);
+        for value in here {
             if !drawing.plain(at..value.start.max(at)) {
                 return drawing.finish();
             }

@@ -47,6 +47,9 @@ impl Reference {
     /// What would make it hold a secret.
     pub(crate) fn remedy(&self) -> String {
         match self {
+            Self::Env(name) if !looks_named(name) => {
+                "write the name of a variable behind `env:`, not the key itself".to_owned()
+            }
             Self::Env(name) => format!("set {name}"),
             Self::File(path) => format!("write the key to {path}"),
         }
@@ -59,7 +62,10 @@ impl Reference {
     pub(crate) fn fetch(&self, secrets: &dyn Secrets) -> Result<Credential, String> {
         let name = self.name();
         let text = match self {
-            Self::Env(variable) => secrets.env(variable).ok_or_else(|| format!("`{name}` is not set"))?,
+            Self::Env(variable) => secrets.env(variable).ok_or_else(|| match looks_named(variable) {
+                true => format!("`{name}` is not set"),
+                false => "the variable named here is not set".to_owned(),
+            })?,
             Self::File(path) => secrets
                 .file(Path::new(path))
                 .map_err(|error| format!("`{name}` cannot be read: {}", unread(&error)))?,
@@ -89,6 +95,17 @@ fn is_variable(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Letters of a word in a name; a key has longer runs.
+const WORD_CHARS_MAX: usize = 16;
+
+/// Upper-case words joined by underscores, as variables are named. What is spelled otherwise and is not set may be a
+/// key that was pasted in place of a name, and is not shown.
+fn looks_named(name: &str) -> bool {
+    let word =
+        |word: &str| word.len() <= WORD_CHARS_MAX && !word.bytes().any(|byte| byte.is_ascii_lowercase());
+    name.split('_').all(word)
 }
 
 /// A world made of tables, for tests.

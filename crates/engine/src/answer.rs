@@ -6,12 +6,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use unfail_policy::attempt::Hurry;
 use unfail_policy::classify::{Fault, Phase};
+use unfail_policy::time::Time;
 use unfail_wire::ChatResponse;
 use unfail_wire::event::Event;
 use unfail_wire::fold;
 
 use crate::cells::Flight;
-use crate::failure::{Failure, FailureKind};
+use crate::duty::Shift;
+use crate::failure::{Failure, FailureKind, stopped};
 use crate::fault::Judge;
 use crate::reader::{ReadFault, Reader, Silence};
 use crate::recorder::Recorder;
@@ -37,6 +39,8 @@ pub struct Head {
     pub trail: Arc<Trail>,
     /// Cost in USD, when the answer is complete and its price known.
     pub cost_usd: Option<f64>,
+    /// When the request's time is over.
+    pub deadline: Time,
 }
 
 /// What an answer says.
@@ -79,6 +83,7 @@ pub struct AnswerStream {
     target: Arc<Target>,
     /// The call, until the answer is complete or broke off.
     flight: Option<Flight>,
+    shift: Shift,
     recorder: Recorder,
     trail: Arc<Trail>,
     finished: bool,
@@ -94,12 +99,26 @@ pub(crate) struct StreamParts {
     pub(crate) world: World,
     pub(crate) target: Arc<Target>,
     pub(crate) flight: Option<Flight>,
+    pub(crate) shift: Shift,
 }
 
 impl AnswerStream {
     pub(crate) fn new(parts: StreamParts, recorder: Recorder, trail: Arc<Trail>) -> Self {
-        let StreamParts { held, reader, passes, silence, hurry, world, target, flight } = parts;
-        Self { held, reader, passes, silence, hurry, world, target, flight, recorder, trail, finished: false }
+        let StreamParts { held, reader, passes, silence, hurry, world, target, flight, shift } = parts;
+        Self {
+            held,
+            reader,
+            passes,
+            silence,
+            hurry,
+            world,
+            target,
+            flight,
+            shift,
+            recorder,
+            trail,
+            finished: false,
+        }
     }
 
     /// Frames are in the caller's dialect and may be passed on as they are.
@@ -121,7 +140,18 @@ impl AnswerStream {
         let next = match &mut self.reader {
             Some(reader) => {
                 let (until, late) = self.silence.until(self.world.now());
-                reader.next(events, until, late, self.world).await
+                let over = reader.is_over();
+                let next = tokio::select! {
+                    biased;
+                    next = reader.next(events, until, late, self.world) => Some(next),
+                    () = self.shift.over() => None,
+                };
+                match next {
+                    Some(next) => next,
+                    // The caller has all of it.
+                    None if over => None,
+                    None => return Some(Err(self.leave_off())),
+                }
             }
             None => None,
         };
@@ -188,6 +218,16 @@ impl AnswerStream {
     fn complete(&mut self) {
         self.flight = None;
         self.recorder.answered();
+    }
+
+    /// unfail stops: the stream ends here, through no fault of its provider.
+    fn leave_off(&mut self) -> Box<Failure> {
+        self.finished = true;
+        self.reader = None;
+        self.flight = None;
+        let failure = Box::new(stopped(self.trail.clone()));
+        self.recorder.stopped(&failure);
+        failure
     }
 
     /// The stream broke after content: it ends here, for good.

@@ -99,7 +99,8 @@ impl Workshop {
         };
         // Each target of the chain means each of its credentials.
         let rules = route.rules.grown(route.chain.len(), targets.len());
-        Ok(Chain { name: name.into(), targets, rules, demand })
+        let routed = self.config.routes.contains_key(name);
+        Ok(Chain { name: name.into(), targets, rules, demand, routed })
     }
 
     fn target(
@@ -152,7 +153,8 @@ fn endpoint(row: &ProviderConfig, wire: &'static dyn Wire, world: World) -> Resu
 }
 
 impl Chain {
-    /// One chain after another, each target once; the terms of the first.
+    /// One chain after another, each target once; the terms of the first, and no more calls than any route among them
+    /// allows.
     pub(crate) fn joined(chains: &[Arc<Chain>]) -> Self {
         let mut targets: Vec<Arc<Target>> = Vec::new();
         for chain in chains {
@@ -166,13 +168,17 @@ impl Chain {
             }
         }
         let first = chains.first();
-        let rules =
-            first.map(|chain| chain.rules.grown(chain.targets.len(), targets.len())).unwrap_or_default();
+        let mut rules = first.map(|chain| chain.rules).unwrap_or_default();
+        let allowed = chains.iter().filter(|chain| chain.routed).map(|chain| chain.rules.max_calls).min();
+        // Whoever names models and no route has room to call each of them once.
+        rules = rules.grown(first.map_or(0, |chain| chain.targets.len()), targets.len());
+        rules.max_calls = allowed.unwrap_or(rules.max_calls);
         Self {
             name: first.map_or_else(|| "".into(), |chain| chain.name.clone()),
             targets,
             rules,
             demand: first.and_then(|chain| chain.demand.clone()),
+            routed: allowed.is_some(),
         }
     }
 }

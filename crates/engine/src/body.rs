@@ -3,7 +3,7 @@
 //! Provider bytes are hostile until a decoder has read them: nothing here trusts a length it was told.
 
 use bytes::Bytes;
-use flate2::write::{GzDecoder, ZlibDecoder};
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use http_body_util::BodyExt;
@@ -32,7 +32,8 @@ pub(crate) struct Body {
 #[derive(Debug)]
 enum Coding {
     Identity,
-    Gzip(GzDecoder<Room>),
+    /// One member or several, which are one body (RFC 1952 §2.2).
+    Gzip(MultiGzDecoder<Room>),
     Deflate(ZlibDecoder<Room>),
 }
 
@@ -69,6 +70,16 @@ impl Room {
 }
 
 impl Coding {
+    /// The coding of this name, in upper or lower case (RFC 9110 §8.4.1).
+    fn named(name: &[u8]) -> Option<Self> {
+        match name.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"" | b"identity" => Some(Self::Identity),
+            b"gzip" | b"x-gzip" => Some(Self::Gzip(MultiGzDecoder::new(Room::default()))),
+            b"deflate" => Some(Self::Deflate(ZlibDecoder::new(Room::default()))),
+            _ => None,
+        }
+    }
+
     fn decode(&mut self, data: Bytes) -> Result<Bytes, BodyFault> {
         let (written, room) = match self {
             Self::Identity => return Ok(data),
@@ -110,11 +121,10 @@ impl Body {
     /// # Errors
     /// [`BodyFault::Flawed`] for an encoding nobody asked for and unfail cannot read.
     pub(crate) fn new(headers: &HeaderMap, incoming: Incoming, carrier: Carrier) -> Result<Self, BodyFault> {
-        let coding = match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
-            None | Some(b"" | b"identity") => Coding::Identity,
-            Some(b"gzip" | b"x-gzip") => Coding::Gzip(GzDecoder::new(Room::default())),
-            Some(b"deflate") => Coding::Deflate(ZlibDecoder::new(Room::default())),
-            Some(_) => return Err(BodyFault::Flawed("a content encoding that was not asked for")),
+        let coding = match headers.get(CONTENT_ENCODING) {
+            None => Coding::Identity,
+            Some(value) => Coding::named(value.as_bytes())
+                .ok_or(BodyFault::Flawed("a content encoding that was not asked for"))?,
         };
         Ok(Self { incoming, carrier: Some(carrier), coding, ended: false })
     }
@@ -221,7 +231,7 @@ mod tests {
     }
 
     fn unpack(packed: &[u8], pieces: usize) -> Result<Vec<u8>, BodyFault> {
-        let mut coding = Coding::Gzip(GzDecoder::new(Room::default()));
+        let mut coding = Coding::named(b"gzip").unwrap();
         let mut all = Vec::new();
         for piece in packed.chunks(packed.len().div_ceil(pieces)) {
             all.extend(coding.decode(Bytes::copy_from_slice(piece))?);
@@ -239,6 +249,32 @@ mod tests {
         let cut = gzip(&text);
         assert!(matches!(unpack(&cut[..cut.len() - 9], 3), Err(BodyFault::Flawed(_))));
         assert!(matches!(unpack(b"no gzip at all, but long enough", 1), Err(BodyFault::Flawed(_))));
+    }
+
+    #[test]
+    fn several_members_are_one_body() {
+        let packed = [gzip(b"one, "), gzip(b""), gzip(b"two")].concat();
+        for pieces in [1, 2, 5, packed.len()] {
+            assert_eq!(unpack(&packed, pieces).unwrap(), b"one, two", "{pieces}");
+        }
+        let cut = &packed[..packed.len() - 1];
+        assert!(matches!(unpack(cut, 1), Err(BodyFault::Flawed(_))));
+        let twice = [gzip(&vec![0; ANSWER_BYTES_MAX]), gzip(&[0])].concat();
+        assert!(matches!(unpack(&twice, 1), Err(BodyFault::TooLarge)));
+    }
+
+    #[test]
+    fn codings_have_their_names_in_any_case() {
+        for (name, known) in [
+            ("GZIP", true),
+            ("x-GZip ", true),
+            ("Deflate", true),
+            ("Identity", true),
+            ("", true),
+            ("br", false),
+        ] {
+            assert_eq!(Coding::named(name.as_bytes()).is_some(), known, "{name}");
+        }
     }
 
     #[test]

@@ -18,7 +18,8 @@ use crate::answer::{Answer, AnswerStream, Content, Head, StreamParts};
 use crate::assemble::Workshop;
 use crate::call::{Ask, Call, Errand, Translation};
 use crate::cells::{CallTerms, CellRegistry, Flight, Shut};
-use crate::failure::{Failure, Trail};
+use crate::duty::{Duty, Shift};
+use crate::failure::{Failure, Trail, stopped};
 use crate::http::HttpClient;
 use crate::identify::Caller;
 use crate::observe::Log;
@@ -39,6 +40,8 @@ pub struct Engine {
     world: World,
     log: Log,
     alarm: Arc<Alarm>,
+    /// Requests of this runtime.
+    duty: Arc<Duty>,
 }
 
 /// Why an engine cannot be built, in words for the operator.
@@ -58,7 +61,7 @@ impl Engine {
         let client =
             HttpClient::new(world).map_err(|error| EngineError(format!("cannot set up TLS: {error}")))?;
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-        Ok(Self { snapshot, cells, client, world, log, alarm: Arc::default() })
+        Ok(Self { snapshot, cells, client, world, log, alarm: Arc::default(), duty: Arc::default() })
     }
 
     /// The same engine for another runtime: configuration, memory and log are shared, connections are not.
@@ -71,6 +74,7 @@ impl Engine {
             world: self.world,
             log: self.log.clone(),
             alarm: self.alarm.clone(),
+            duty: Arc::default(),
         }
     }
 
@@ -84,6 +88,18 @@ impl Engine {
         self.snapshot.store(snapshot.clone());
         self.cells.retune(|target| snapshot.breaker(target));
         Ok(())
+    }
+
+    /// Requests of this runtime that have begun and not ended.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.duty.under_way()
+    }
+
+    /// Ends every request of this runtime: what waits for an answer fails, streams break off with a failure, and the
+    /// log says that unfail stopped. Providers are told by the end of their connections and blamed for nothing.
+    pub fn leave_off(&self) {
+        self.duty.end();
     }
 
     /// The clock and the randomness.
@@ -141,9 +157,20 @@ impl Engine {
         let started = call.errand.started;
         let deadline = call.errand.deadline.map_or(Time::MAX, |length| started + length);
         let mut attempt = Attempt::new(call.chain.rules, &plan, started, deadline);
-        let (found, limits) = match self.run(&call, &mut attempt).await {
-            Ok(found) => found,
-            Err(exhausted) => {
+        let shift = self.duty.begin();
+        let ran = tokio::select! {
+            biased;
+            ran = self.run(&call, &mut attempt) => Some(ran),
+            () = shift.over() => None,
+        };
+        let (found, limits) = match ran {
+            Some(Ok(found)) => found,
+            None => {
+                let failure = Box::new(stopped(self.trail(&call.chain, &attempt)));
+                recorder.stopped(&failure);
+                return Err(failure);
+            }
+            Some(Err(exhausted)) => {
                 let trail = self.trail(&call.chain, &attempt);
                 let class = class_of(&exhausted, &attempt);
                 let failure = Box::new(failure(*exhausted, trail, &call.chain));
@@ -152,7 +179,7 @@ impl Engine {
             }
         };
         let trail = self.trail(&call.chain, &attempt);
-        Ok(commit(found, limits, trail, (self.world, recorder)))
+        Ok(commit(found, limits, trail, (self.world, recorder, shift)))
     }
 
     /// Performs the machine's steps until it finishes.
@@ -255,13 +282,18 @@ impl Engine {
 }
 
 /// What a target found is the caller's from here on.
-fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Recorder)) -> Answer {
-    let (world, mut recorder) = watch;
+fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Recorder, Shift)) -> Answer {
+    let (world, mut recorder, shift) = watch;
     let Found { target, got, flight } = found;
     let winner = Winner { target: target.label.clone(), price: target.price.clone() };
     let streams = matches!(got, Got::Stream { .. });
     recorder.committed(winner, trail.clone(), streams);
-    let mut head = Head { target: target.label.clone(), trail: trail.clone(), cost_usd: None };
+    let mut head = Head {
+        target: target.label.clone(),
+        trail: trail.clone(),
+        cost_usd: None,
+        deadline: limits.deadline,
+    };
     let content = match got {
         Got::Whole { raw, response } => {
             head.cost_usd = recorder.used(response.usage.filter(|usage| *usage != Usage::default()));
@@ -271,7 +303,7 @@ fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Record
         Got::Stream { held, reader, passes } => {
             let silence = Silence::new(limits.stall, limits.deadline);
             let hurry = limits.hurry;
-            let parts = StreamParts { held, reader, passes, silence, hurry, world, target, flight };
+            let parts = StreamParts { held, reader, passes, silence, hurry, world, target, flight, shift };
             Content::Stream(Box::new(AnswerStream::new(parts, recorder, trail)))
         }
     };

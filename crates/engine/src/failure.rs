@@ -24,13 +24,30 @@ pub struct Failure {
     pub trail: Arc<Trail>,
 }
 
+/// Code of a failure that is unfail's own end.
+const STOPPED: &str = "server_stopping";
+
+/// The failure of a request that was under way when unfail had to stop.
+pub(crate) fn stopped(trail: Arc<Trail>) -> Failure {
+    Failure {
+        kind: FailureKind::Overloaded,
+        message: "unfail is stopping and ended this request; try again elsewhere".to_owned(),
+        code: Some(STOPPED.to_owned()),
+        param: None,
+        retry_after: None,
+        trail,
+    }
+}
+
 impl Failure {
     /// Whether the caller's SDK should try again by itself: only when nothing was sent upstream and the wait is
-    /// known. Everything else has been tried as often as is good.
+    /// known, or when unfail stopped and another may answer. Everything else has been tried as often as is good.
     #[must_use]
     pub fn worth_retrying(&self) -> bool {
-        self.trail.calls == 0
-            && self.retry_after.is_some()
-            && matches!(self.kind, FailureKind::Limited | FailureKind::Overloaded)
+        let stopped = self.code.as_deref() == Some(STOPPED);
+        stopped
+            || (self.trail.calls == 0
+                && self.retry_after.is_some()
+                && matches!(self.kind, FailureKind::Limited | FailureKind::Overloaded))
     }
 }

@@ -13,7 +13,9 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::sync::Notify;
 use unfail_policy::classify::{Limit, Transport};
 
 use crate::marking::{Heard, Marking, Used};
@@ -78,13 +80,22 @@ impl HttpClient {
         limits: HeadLimits,
         fresh: bool,
     ) -> Result<(Response<Incoming>, Carrier), Trouble> {
+        let mut request = request;
         let own = endpoint.protocol.trust.as_ref().map(|trust| self.under(trust));
         let pools = own.as_ref().unwrap_or(&self.usual);
         if endpoint.protocol.http2 {
             let (response, shared) = Box::pin(share(&pools.http2, request, limits, self.world)).await?;
             return Ok((response, Carrier::Shared(shared)));
         }
-        let (response, lease) = pools.http1.send(request, &endpoint.origin, limits, fresh).await?;
+        let flood = Flood::watch(&mut request);
+        let (response, lease) = tokio::select! {
+            biased;
+            sent = pools.http1.send(request, &endpoint.origin, limits, fresh) => sent?,
+            () = flood.bell.notified() => {
+                let text = format!("more than {INTERIM_MAX} interim responses");
+                return Err(Trouble::Fault(Transport::ResetBeforeHeaders, text));
+            }
+        };
         Ok((response, Carrier::Leased(lease)))
     }
 }
@@ -138,6 +149,31 @@ impl Shared {
         if let Some(connected) = self.connection.connection_metadata().as_ref() {
             connected.poison();
         }
+    }
+}
+
+/// Interim responses (1xx) a provider may send before its answer: they mean nothing here, and reading them without end
+/// would keep a whole runtime busy.
+const INTERIM_MAX: usize = 16;
+
+/// Counts the interim responses to one request.
+#[derive(Debug, Default)]
+struct Flood {
+    count: AtomicUsize,
+    /// Rings when there were too many.
+    bell: Notify,
+}
+
+impl Flood {
+    fn watch<B>(request: &mut Request<B>) -> Arc<Self> {
+        let flood = Arc::new(Self::default());
+        let told = flood.clone();
+        hyper::ext::on_informational(request, move |_| {
+            if told.count.fetch_add(1, Ordering::Relaxed) == INTERIM_MAX {
+                told.bell.notify_one();
+            }
+        });
+        flood
     }
 }
 

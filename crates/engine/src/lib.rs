@@ -14,6 +14,7 @@ mod body;
 pub mod call;
 pub mod cascade;
 mod cells;
+mod duty;
 mod embed;
 pub mod engine;
 pub mod failure;

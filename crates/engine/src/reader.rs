@@ -9,6 +9,7 @@ use unfail_wire::driver::{Driver, StreamFault};
 use unfail_wire::event::Event;
 
 use crate::body::{Body, BodyFault};
+use crate::trouble::Trouble;
 use crate::world::World;
 
 /// How long the provider may take to close a stream whose answer is complete, so that its connection can be used
@@ -19,6 +20,13 @@ const LINGER: Duration = Duration::from_millis(250);
 /// stall limit. Providers send such signs while a model thinks, which takes longer than the pause between two tokens;
 /// one that sends nothing else has stalled, and the frames come from something that is not the model.
 const KEEP_ALIVE_STALLS: u32 = 4;
+
+/// What may have arrived before the request's deadline without having been read, because the caller takes its answer
+/// slowly: about what sockets and buffers hold, and more than most answers have.
+const LATE_BYTES: usize = 1 << 20;
+
+/// How long such bytes may take, in all, to come from the system to here.
+const LATE_TIME: Duration = LINGER;
 
 /// How long a stream that has had content may say nothing: the stall limit from frame to frame, and
 /// [`KEEP_ALIVE_STALLS`] times as long in all.
@@ -69,6 +77,8 @@ pub(crate) struct Reader {
     over: bool,
     /// The provider closed the stream, or it failed: nothing more will be read.
     closed: bool,
+    /// What is left of the bytes and the time that the deadline's passing leaves.
+    late: (usize, Duration),
 }
 
 impl std::fmt::Debug for Reader {
@@ -79,7 +89,18 @@ impl std::fmt::Debug for Reader {
 
 impl Reader {
     pub(crate) fn new(wire: &dyn Wire, body: Body) -> Self {
-        Self { body, driver: Driver::new(wire.decoder()), over: false, closed: false }
+        Self {
+            body,
+            driver: Driver::new(wire.decoder()),
+            over: false,
+            closed: false,
+            late: (LATE_BYTES, LATE_TIME),
+        }
+    }
+
+    /// The answer is complete; only the end of its stream is still waited for.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
     }
 
     /// What has already arrived, without waiting: the next frame and, appended to `events`, what it says.
@@ -113,7 +134,7 @@ impl Reader {
             if self.closed {
                 return None;
             }
-            match self.body.next(until, late, world).await {
+            match self.arrived(until, late, world).await {
                 Ok(Some(bytes)) => self.driver.push(bytes),
                 Ok(None) => {
                     self.closed = true;
@@ -131,6 +152,20 @@ impl Reader {
             }
         }
     }
+
+    /// The next bytes. Past the deadline that is what had arrived before, as far as anybody can tell.
+    async fn arrived(&mut self, until: Time, late: Limit, world: World) -> Result<Option<Bytes>, BodyFault> {
+        let now = world.now();
+        if late != Limit::Total || now < until {
+            return self.body.next(until, late, world).await;
+        }
+        let (bytes, time) = self.late;
+        let got = self.body.next(now + time, late, world).await?;
+        let read = got.as_ref().map_or(0, Bytes::len);
+        self.late = (bytes.saturating_sub(read), time.saturating_sub(world.now().since(now)));
+        if read > bytes { Err(BodyFault::Trouble(Trouble::Late(late))) } else { Ok(got) }
+    }
+
     /// Waits a little for the provider's end of a complete answer, however that looks.
     async fn linger(&mut self, until: Time, world: World) {
         let until = until.min(world.now() + LINGER);

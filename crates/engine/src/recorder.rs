@@ -121,6 +121,14 @@ impl Recorder {
         self.tell(Outcome::Failed, class);
     }
 
+    /// unfail had to stop before the end.
+    pub(crate) fn stopped(&mut self, failure: &Failure) {
+        if let Some(draft) = &mut self.draft {
+            draft.trail = failure.trail.clone();
+        }
+        self.tell(Outcome::Stopped, None);
+    }
+
     fn tell(&mut self, outcome: Outcome, error_class: Option<&'static str>) {
         let Some(draft) = self.draft.take() else { return };
         let cost_usd = draft.cost_usd();

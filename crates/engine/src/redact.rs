@@ -1,5 +1,7 @@
 //! Keeps secrets out of everything people read: provider messages are cleaned before they go anywhere.
 
+use std::ops::Range;
+
 /// Replaces `secrets`, and whatever looks like a key, in a provider's words.
 ///
 /// Something looks like a key when it is a run of at least 20 letters, digits, `_`, `-` or `.` with a digit and a
@@ -11,10 +13,7 @@ pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
         if clean.contains(*secret) {
             clean = clean.replace(*secret, "[key]");
         }
-        if let Some(begun) = cut_key(&clean, secret) {
-            clean.truncate(clean.len() - begun);
-            clean.push_str("[key]");
-        }
+        clean = hide_spellings(&clean, secret);
     }
     mask_key_like(&clean)
 }
@@ -40,10 +39,60 @@ pub(crate) fn mask_name(text: &str, name: &str) -> String {
 /// Fewer characters of a key than this tell nothing about it.
 const KEY_START: usize = 6;
 
-/// Words are cut to a length: the bytes of `secret` that stand at the end of `text`, when enough of it does.
-fn cut_key(text: &str, secret: &str) -> Option<usize> {
-    let starts = (KEY_START..secret.len()).rev().filter_map(|length| secret.get(..length));
-    starts.into_iter().find(|start| text.ends_with(start)).map(str::len)
+/// Replaces `secret` in whatever letter case, also where JSON escapes stand for characters of it: providers quote
+/// documents inside of texts. Words are cut to a length, so what of it stands at the end goes as well.
+fn hide_spellings(text: &str, secret: &str) -> String {
+    let (letters, places) = spelled(text);
+    let secret = secret.to_ascii_lowercase();
+    let secret = secret.as_bytes();
+    let (mut clean, mut kept, mut at) = (String::with_capacity(text.len()), 0, 0);
+    let mut hide = |from: usize, letters: usize| {
+        let start = places.get(from).map_or(text.len(), |place| place.start);
+        let end = places.get((from + letters).saturating_sub(1)).map_or(text.len(), |place| place.end);
+        clean.push_str(text.get(kept..start).unwrap_or_default());
+        clean.push_str("[key]");
+        kept = end;
+    };
+    while let Some(found) =
+        letters.get(at..).and_then(|rest| rest.windows(secret.len()).position(|w| w == secret))
+    {
+        hide(at + found, secret.len());
+        at += found + secret.len();
+    }
+    let rest = letters.get(at..).unwrap_or_default();
+    let begun = (KEY_START..secret.len()).rev().filter_map(|length| secret.get(..length));
+    if let Some(start) = begun.into_iter().find(|start| rest.ends_with(start)) {
+        hide(letters.len() - start.len(), start.len());
+    }
+    clean.push_str(text.get(kept..).unwrap_or_default());
+    clean
+}
+
+/// Stands for a character no key has.
+const FOREIGN: u8 = 0;
+
+/// The characters that `text` spells, in lower case and one byte each, and where each of them stands. However many
+/// backslashes stand before a character, they are its escape.
+fn spelled(text: &str) -> (Vec<u8>, Vec<Range<usize>>) {
+    let (mut letters, mut places) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len()));
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let bare = rest.trim_start_matches('\\');
+        let escape = rest.len() - bare.len();
+        let code = bare.strip_prefix('u').and_then(|code| code.get(..4)).filter(|_| escape > 0);
+        let code = code.and_then(|code| u32::from_str_radix(code, 16).ok()).and_then(char::from_u32);
+        let (letter, length) = match (code, bare.chars().next()) {
+            (Some(letter), _) => (letter, 5),
+            (None, Some(letter)) => (letter, letter.len_utf8()),
+            (None, None) => ('\\', 0),
+        };
+        let end = at + escape + length;
+        letters
+            .push(u8::try_from(letter).ok().filter(u8::is_ascii).map_or(FOREIGN, |l| l.to_ascii_lowercase()));
+        places.push(at..end);
+        at = end;
+    }
+    (letters, places)
 }
 
 /// Shortest run of key characters taken for a key.
@@ -89,6 +138,22 @@ mod tests {
             let clean = redact(&format!("no such key: {}", key.get(..length).unwrap()), &[key]);
             let shown = clean.trim_start_matches("no such key: ");
             assert!(shown == "[key]" || shown.len() < KEY_START, "{length}: {clean}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_another_spelling_is_a_key() {
+        let key = "sk-Ab/9+x.Q";
+        for (text, expected) in [
+            (r"no key sk-\u0041b/9+x.Q here", "no key [key] here"),
+            (r"no key sk-\u0041\u0062\/9\u002bx.Q", "no key [key]"),
+            (r#"{\"key\":\"\\u0073k-Ab\\\/9+x.Q\"}"#, r#"{\"key\":\"[key]\"}"#),
+            ("no key SK-AB/9+X.Q, sk-ab/9+x.q", "no key [key], [key]"),
+            (r"it began with sk-Ab\/9\u002B", "it began with [key]"),
+            (r"it began with SK-AB/9", "it began with [key]"),
+            (r"C:\\users\u00e9\ud800 \", r"C:\\users\u00e9\ud800 \"),
+        ] {
+            assert_eq!(redact(text, &[key]), expected, "{text}");
         }
     }
 

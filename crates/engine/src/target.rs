@@ -217,6 +217,8 @@ pub struct Chain {
     pub(crate) targets: Vec<Arc<Target>>,
     pub(crate) rules: Rules,
     pub(crate) demand: Option<Demand>,
+    /// A route of the operator's, and not models that callers named.
+    pub(crate) routed: bool,
 }
 
 impl Chain {

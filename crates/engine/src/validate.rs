@@ -58,9 +58,21 @@ impl Schema {
         self.validator.validate(value).map_err(|error| {
             let place = error.instance_path().to_string();
             let place = if place.is_empty() { "the answer".to_owned() } else { place };
-            Breach(format!("{place}: {error}"))
+            Breach(clipped(format!("{place}: {error}")))
         })
     }
+}
+
+/// Characters of a breach that are told: it quotes the answer, which may be of any length.
+const BREACH_CHARS: usize = 500;
+
+fn clipped(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(BREACH_CHARS) {
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 impl Demand {

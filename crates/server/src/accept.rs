@@ -1,7 +1,9 @@
 //! Sockets: accepts connections, bounds what a client may do to one, and drains on stop.
 
-use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -11,7 +13,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::app::App;
 use crate::bare::Wordy;
+use crate::due::Due;
 use crate::line::Line;
 use crate::patience::Patient;
 
@@ -45,19 +49,46 @@ impl Default for Limits {
     }
 }
 
-/// Serves `app` on `listener` until `stop` resolves, then lets requests in flight finish within `limits.drain`.
+/// How long callers of requests that are cut have to take the error that says so.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves `app` on `listener` until `stop` resolves, then lets requests in flight finish within `limits.drain`. Those
+/// that have not finished by then end in an error.
 ///
 /// # Errors
 /// Never for a single connection; only when the listener itself is unusable.
 pub async fn serve(
     listener: TcpListener,
-    app: Router,
+    app: App,
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    serve_hurried(listener, app, limits, Stop { drain: stop, end: std::future::pending() }).await
+}
+
+/// When to stop.
+#[derive(Debug)]
+pub struct Stop<Drain, End> {
+    /// Resolves when nobody new is to be let in, and requests under way are to finish.
+    pub drain: Drain,
+    /// Resolves when they are not to finish either. Not asked before the drain.
+    pub end: End,
+}
+
+/// The same, where the drain may be cut short.
+///
+/// # Errors
+/// As [`serve`].
+pub(crate) async fn serve_hurried(
+    listener: TcpListener,
+    app: App,
+    limits: Limits,
+    stop: Stop<impl Future<Output = ()>, impl Future<Output = ()>>,
+) -> io::Result<()> {
+    let Stop { drain: stop, end } = stop;
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(HEAD_BYTES_MAX);
-    let service = TowerToHyperService::new(app);
+    let service = TowerToHyperService::new(app.router);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
@@ -72,8 +103,15 @@ pub async fn serve(
                     prepare(&stream);
                     let line = Line::new(stream);
                     let socket = TokioIo::new(Wordy::new(line.clone()));
-                    let socket = Patient::new(socket, limits.write_timeout);
-                    let connection = graceful.watch(http.serve_connection(socket, service.clone()));
+                    let due = Due::new(limits.write_timeout);
+                    let socket = Patient::new(socket, limits.write_timeout, due.clone());
+                    let service = service.clone();
+                    let service = service_fn(move |mut request: Request<Incoming>| {
+                        due.clear();
+                        request.extensions_mut().insert(due.clone());
+                        service.call(request)
+                    });
+                    let connection = graceful.watch(http.serve_connection(socket, service));
                     connections.spawn(line.attend(connection));
                 }
                 Err(error) => {
@@ -84,9 +122,20 @@ pub async fn serve(
         }
     }
     drop(listener);
-    let drained = tokio::time::timeout(limits.drain, graceful.shutdown()).await;
-    if drained.is_err() {
-        tracing::warn!(open = connections.len(), "requests still in flight at the end of the drain are cut");
+    let mut drained = std::pin::pin!(graceful.shutdown());
+    let all = tokio::select! {
+        biased;
+        () = &mut drained => true,
+        () = end => false,
+        () = tokio::time::sleep(limits.drain) => false,
+    };
+    if !all {
+        let open = app.engine.under_way();
+        if open > 0 {
+            tracing::warn!(open, "requests still under way are ended");
+        }
+        app.engine.leave_off();
+        drop(tokio::time::timeout(FAREWELL, drained).await);
     }
     connections.shutdown().await;
     Ok(())

@@ -3,65 +3,109 @@
 //! A request stays on the core that accepted it, together with its connections to providers: no work stealing, no
 //! wake-up across cores. An idle core is the first to accept, so connections spread by load.
 
-use axum::Router;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
-use tokio::sync::watch;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use unfail_engine::Engine;
 
-use crate::accept::{Limits, serve};
+use crate::accept::{Limits, Stop, serve_hurried};
+use crate::app::App;
 
-/// Serves until what `stop` returns resolves, one lane per router: the first on this thread, the others on threads
+/// How far the end has come, as every lane learns it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    Draining,
+    Ending,
+}
+
+/// Serves until what `stop` returns says so, one lane per router: the first on this thread, the others on threads
 /// of their own. `stop` is called inside the first lane's runtime, once the socket accepts.
 ///
 /// # Errors
 /// When a runtime, a thread or the socket cannot be set up; nothing is served then.
-pub fn serve_lanes<Stop: Future<Output = ()>>(
+pub fn serve_lanes<Drain: Future<Output = ()>, End: Future<Output = ()>>(
     listener: TcpListener,
-    lanes: Vec<Router>,
+    lanes: Vec<App>,
     limits: Limits,
-    stop: impl FnOnce() -> Stop,
+    stop: impl FnOnce() -> Stop<Drain, End>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let (stopping, stopped) = watch::channel(false);
+    let (stopping, phases) = watch::channel(Phase::Serving);
+    let engines: Vec<_> = lanes.iter().map(|lane| lane.engine.clone()).collect();
     let mut lanes = lanes.into_iter();
     let Some(first) = lanes.next() else { return Ok(()) };
+    let (serving, mut served) = mpsc::channel::<()>(1);
     let mut threads = Vec::new();
     for (number, app) in lanes.enumerate() {
-        let (listener, mut stopped) = (listener.try_clone()?, stopped.clone());
-        let stop = async move {
-            // An error means the first lane is gone, which is a reason to stop as well.
-            drop(stopped.wait_for(|stopping| *stopping).await);
+        let (listener, phases, serving) = (listener.try_clone()?, phases.clone(), serving.clone());
+        let lane = move || {
+            let ended = run(async { lane(listener, app, limits, &phases).await });
+            drop(serving);
+            ended
         };
         let name = format!("unfail-lane-{}", number + 1);
-        threads.push(
-            std::thread::Builder::new().name(name).spawn(move || lane(listener, app, limits, || stop))?,
-        );
+        threads.push(std::thread::Builder::new().name(name).spawn(lane)?);
     }
-    let served = lane(listener, first, limits, || {
-        let stop = stop();
-        async {
-            stop.await;
-            stopping.send_replace(true);
+    drop(serving);
+    let ended = run(async {
+        let watching = watch_for(stop(), &stopping, &engines);
+        let lanes = async {
+            let ended = lane(listener, first, limits, &phases).await;
+            // Also when this one could not start: the others must not outlive it.
+            stopping.send_modify(|phase| *phase = Phase::Draining.max(*phase));
+            served.recv().await;
+            ended
+        };
+        tokio::select! {
+            ended = lanes => ended,
+            () = watching => Ok(()),
         }
     });
-    // Also when the first lane could not start: the others must not outlive it.
-    stopping.send_replace(true);
+    drop(stopping);
     for thread in threads {
         thread.join().map_err(|_| io::Error::other("a lane ended in a panic"))??;
     }
-    served
+    ended
 }
 
-fn lane<Stop: Future<Output = ()>>(
+/// Tells every lane when to stop, and never resolves.
+async fn watch_for<Drain: Future<Output = ()>, End: Future<Output = ()>>(
+    stop: Stop<Drain, End>,
+    stopping: &watch::Sender<Phase>,
+    engines: &[Arc<Engine>],
+) {
+    stop.drain.await;
+    let count: usize = engines.iter().map(|engine| engine.under_way()).sum();
+    tracing::info!("draining, {count} request{} under way", if count == 1 { "" } else { "s" });
+    stopping.send_replace(Phase::Draining);
+    stop.end.await;
+    tracing::info!("told to stop once more: ending at once");
+    stopping.send_replace(Phase::Ending);
+    std::future::pending().await
+}
+
+/// Resolves when `phase` is reached.
+async fn reached(mut phases: watch::Receiver<Phase>, phase: Phase) {
+    // An error means the first lane is gone, which is a reason to stop as well.
+    drop(phases.wait_for(|now| *now >= phase).await);
+}
+
+async fn lane(
     listener: TcpListener,
-    app: Router,
+    app: App,
     limits: Limits,
-    stop: impl FnOnce() -> Stop,
+    phases: &watch::Receiver<Phase>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        serve(listener, app, limits, stop()).await
-    })
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let drain = reached(phases.clone(), Phase::Draining);
+    let end = reached(phases.clone(), Phase::Ending);
+    serve_hurried(listener, app, limits, Stop { drain, end }).await
+}
+
+/// A runtime for one lane.
+fn run(lane: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(lane)
 }

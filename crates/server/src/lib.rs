@@ -10,6 +10,7 @@ mod ask;
 mod bare;
 mod descriptors;
 mod desk;
+mod due;
 mod lanes;
 mod line;
 mod patience;
@@ -18,8 +19,8 @@ mod reply;
 mod routes;
 mod state;
 
-pub use accept::{Limits, serve};
-pub use app::app;
+pub use accept::{Limits, Stop, serve};
+pub use app::{App, app};
 pub use descriptors::raise_descriptors;
 pub use lanes::serve_lanes;
 pub use state::{Mode, Server};

@@ -10,18 +10,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Sleep;
 
-/// A socket that fails when no byte could be written for too long.
+use crate::due::Due;
+
+/// A socket that fails when no byte could be written for too long, or when an answer is still being taken long after
+/// its time.
 #[derive(Debug)]
 pub(crate) struct Patient<S> {
     inner: S,
     limit: Duration,
+    due: Due,
     /// Runs while the peer takes nothing.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Patient<S> {
-    pub(crate) fn new(inner: S, limit: Duration) -> Self {
-        Self { inner, limit, stuck: None }
+    pub(crate) fn new(inner: S, limit: Duration, due: Due) -> Self {
+        Self { inner, limit, due, stuck: None }
     }
 
     /// What `written` means: progress, or more waiting within the limit.
@@ -32,10 +36,11 @@ impl<S> Patient<S> {
         }
         let limit = self.limit;
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        match stuck.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
+        // A byte now and then is progress, but no reason to wait for ever.
+        if stuck.as_mut().poll(context).is_ready() || self.due.poll_over(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        Poll::Pending
     }
 }
 

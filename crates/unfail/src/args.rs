@@ -18,7 +18,11 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   ANTHROPIC_API_KEY=… GEMINI_API_KEY=… unfail serve     # no configuration: route `auto` over what has a key
   unfail serve --config unfail.toml
-  unfail serve --listen 127.0.0.1:9000")]
+  unfail serve --listen 127.0.0.1:9000
+
+Signals:
+  TERM, INT  finish the requests under way, then end; a second one ends at once
+  HUP        read the configuration again; requests under way keep the old one")]
     Serve(Serve),
 
     /// See it work without any key: simulated providers, a storm, and which of them answers
@@ -43,14 +47,14 @@ pub(crate) enum Command {
     Chat(Chat),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Source {
     /// Configuration file [default: ./unfail.toml if it exists, else the environment alone]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) source: Source,

@@ -28,11 +28,32 @@ pub(crate) fn read(named: Option<&Path>) -> io::Result<Settings> {
         let (config, report) = Config::from_env(&World { base: PathBuf::new() });
         return Ok(Settings { file: None, config, report });
     };
-    let text = std::fs::read(&file)
+    let text = whole(&file)
         .map_err(|error| io::Error::new(error.kind(), format!("cannot read {}: {error}", file.display())))?;
     let base = file.parent().map(Path::to_owned).unwrap_or_default();
     let (config, report) = unfail_config::load(&file.display().to_string(), &text, &World { base });
     Ok(Settings { file: Some(file), config, report })
+}
+
+/// No configuration, key or certificate is larger, in bytes.
+const LARGEST: u64 = 16 << 20;
+
+/// All of a file. What is no file may never end, or never begin.
+fn whole(path: &Path) -> io::Result<Vec<u8>> {
+    let about = std::fs::metadata(path)?;
+    if about.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+    }
+    if !about.is_file() {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "it is not a regular file"));
+    }
+    if about.len() > LARGEST {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is larger than {LARGEST} bytes"),
+        ));
+    }
+    std::fs::read(path)
 }
 
 /// The environment and the files beside the configuration.
@@ -46,6 +67,7 @@ impl Secrets for World {
     }
 
     fn file(&self, path: &Path) -> io::Result<String> {
-        std::fs::read_to_string(self.base.join(path))
+        String::from_utf8(whole(&self.base.join(path))?)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not valid UTF-8"))
     }
 }

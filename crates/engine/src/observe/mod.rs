@@ -2,9 +2,13 @@
 
 mod aside;
 mod log;
+mod queue;
 mod record;
+mod words;
 
 pub use aside::Aside;
-pub use log::{Log, LogGuard};
+pub use log::Log;
+pub use queue::LogGuard;
 pub(crate) use record::millis;
 pub use record::{About, Attempts, Outcome, Path, Record, Timing, Tokens};
+pub use words::Words;

@@ -114,6 +114,8 @@ pub enum Outcome {
     Cut,
     /// The caller left before the end.
     Cancelled,
+    /// unfail stopped before the end; the caller got an error, where it still could be told.
+    Stopped,
     /// Turned away before any target was considered: a wrong key, body or model.
     Rejected,
 }

@@ -14,6 +14,7 @@ use unfail_wire::problem::ProblemKind;
 
 use crate::ask;
 use crate::desk::errand;
+use crate::due::Due;
 use crate::relay::{self, Form};
 use crate::reply::{Reject, Replier};
 use crate::state::{Mode, Server};
@@ -22,8 +23,14 @@ use crate::state::{Mode, Server};
 pub(crate) async fn answer(server: &Server, dialect: &'static dyn Dialect, request: Request) -> Response {
     let replier = Replier::new(server, dialect);
     let mut errand = errand(server, &replier);
+    let due = request.extensions().get::<Due>().cloned();
     match serve(server, dialect, &mut errand, request).await {
-        Ok((form, answer)) => relay::respond(replier, &form, answer),
+        Ok((form, answer)) => {
+            if let Some(due) = due {
+                due.set(&answer.head, server.engine.world());
+            }
+            relay::respond(replier, &form, answer)
+        }
         Err(Turned::Away(reject)) => {
             server.log.aside(server.engine.world(), &errand, Aside::Rejected(reject.why()));
             replier.reject(reject)

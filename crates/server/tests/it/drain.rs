@@ -8,7 +8,7 @@ use unfail_sim::Speaks;
 use unfail_sim::clock::Clock;
 use unfail_testkit::{Client, Raw, eventually};
 
-use crate::stage::{PATIENCE, Plot, Stage, always};
+use crate::stage::{Kept, PATIENCE, Plot, Stage, always};
 use crate::way::{Told, Way};
 
 async fn stage(act: &str, drain: &str) -> Stage {
@@ -62,22 +62,45 @@ async fn streams_and_answers_in_flight_finish() {
     }
 }
 
+/// What has not ended when the drain does ends in an error, and the log says who ended it.
 #[tokio::test]
-async fn a_stream_longer_than_the_drain_is_cut() {
-    let mut stage = stage("stall-after:3", "400ms").await;
-    let body = Way::OpenAi.body("main", "hello", true);
-    let mut stream = stage.client.stream(&stage.url(Way::OpenAi.path()), &[], &body).await.unwrap();
-    stream.next().await.unwrap().expect("the stream begins");
-    let clock = Clock::start();
-    stage.stop();
-    stage.ended().await.unwrap();
-    let took = clock.now().as_millis();
-    assert!((400..1_500).contains(&took), "{took} ms");
-    let (events, fault) = stream.rest().await;
-    assert!(fault.is_some(), "the body must not end as if it were complete: {events:?}");
-    assert!(!events.iter().any(|(_, event)| event.data == "[DONE]"), "{events:?}");
-    let gone = || stage.providers[0].cancelled() == 1;
-    eventually(Duration::from_secs(1), gone).await.expect("the provider is told");
+async fn what_is_longer_than_the_drain_ends_in_an_error() {
+    for way in Way::ALL {
+        let kept = Kept::default();
+        let plot = Plot::pair((Speaks::OpenAiChat, Speaks::Gemini), always("stall-after:3"));
+        let mut stage = plot.server("drain = \"400ms\"").log(&kept).open().await;
+        let body = way.body("main", "hello", true);
+        let mut stream = stage.client.stream(&stage.url(way.path()), &[], &body).await.unwrap();
+        let (_, first) = stream.next().await.unwrap().expect("the stream begins");
+        // And one that has no answer yet.
+        stage.providers[0].set_script(always("hang-before-headers"));
+        let (client, url, whole) = (Client::new(), stage.url(way.path()), way.body("main", "hello", false));
+        let mut waiting = tokio::task::JoinSet::new();
+        waiting.spawn(async move { client.post(&url, &[], &whole).await.unwrap() });
+        eventually(PATIENCE, || stage.providers[0].in_flight() == 2).await.unwrap();
+
+        let clock = Clock::start();
+        stage.stop();
+        stage.ended().await.unwrap();
+        let took = clock.now().as_millis();
+        assert!((400..1_500).contains(&took), "{took} ms");
+        let mut told = Told { status: stream.status.as_u16(), ..Told::default() };
+        way.hear(&first, &mut told);
+        let (events, fault) = stream.rest().await;
+        events.iter().for_each(|(_, event)| way.hear(event, &mut told));
+        assert!(fault.is_none() && !told.done && !told.is_complete(), "{way:?}: {fault:?} {told:?}");
+        let error = told.error.expect("the stream ends in an error");
+        assert!(error.to_string().contains("server_stopping"), "{error}");
+        let answer = way.read(waiting.join_next().await.unwrap().unwrap());
+        assert!(answer.is_error(503), "{way:?}: {answer:?}");
+        assert_eq!(answer.header("x-should-retry"), "", "another may answer it");
+        let gone = || stage.providers[0].cancelled() == 2;
+        eventually(Duration::from_secs(1), gone).await.expect("the provider is told");
+        eventually(PATIENCE, || kept.records().len() == 2).await.unwrap();
+        for line in kept.records() {
+            assert_eq!(line["outcome"], "stopped", "{line}");
+        }
+    }
 }
 
 #[tokio::test]

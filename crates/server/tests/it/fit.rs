@@ -5,7 +5,7 @@ use unfail_sim::{Script, Speaks};
 use unfail_testkit::canned::json as canned_json;
 use unfail_testkit::{After, Canned};
 
-use crate::stage::{Plot, Stage, always, key_of, target};
+use crate::stage::{PATIENCE, Plot, Stage, always, key_of, target};
 use crate::way::Way;
 
 async fn ask(stage: &Stage, members: Value, stream: bool) -> crate::way::Told {
@@ -187,4 +187,55 @@ async fn redirects_are_not_followed() {
     let told = stage.ask(Way::OpenAi, false).await;
     assert!(told.is_error(502), "{told:?}");
     assert_eq!((told.trail(), elsewhere.served()), ("alder:config", 0));
+}
+
+/// A provider may say a few times that it is still there (1xx), and not without end.
+#[tokio::test]
+async fn interim_responses_have_an_end() {
+    let answer = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices":
+        [{"index": 0, "message": {"role": "assistant", "content": "alder heard"}, "finish_reason": "stop"}]});
+    let interim = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n";
+    let fallen = "alder:transient,birch:ok";
+    for (count, answers, trail) in
+        [(0, true, "alder:ok"), (16, true, "alder:ok"), (17, false, fallen), (200_000, false, fallen)]
+    {
+        let answered = if answers { canned_json(200, &answer.to_string()) } else { Vec::new() };
+        let response = [interim.repeat(count), answered].concat();
+        let canned = Canned::start(response, After::Hang).await.unwrap();
+        let good = Canned::start(canned_json(200, &answer.to_string()), After::Keep).await.unwrap();
+        let plot = Plot::default().guest(Speaks::OpenAiChat, canned.address());
+        let stage = plot.guest(Speaks::OpenAiChat, good.address()).route("retries = 0").open().await;
+        let told = stage.ask(Way::OpenAi, false).await;
+        assert!(told.is_complete(), "{count}: {told:?}");
+        assert_eq!(told.trail(), trail, "{count}: {told:?}");
+        assert!(told.took < PATIENCE / 4, "{count}: it is not waited for: {told:?}");
+    }
+}
+
+/// Log probabilities are made anew for callers who may not see who answers.
+#[tokio::test]
+async fn nothing_but_tokens_stands_in_log_probabilities() {
+    let token = json!({"token": "hi", "logprob": -0.5, "bytes": [104, 105], "engine": "alder-engine",
+        "top_logprobs": [{"token": "ho", "logprob": -1.5, "host": "alder-host"}]});
+    let logprobs = json!({"content": [token], "refusal": null, "served_by": "alder-node"});
+    let choice = |words: &str| {
+        json!({"index": 0, words: {"role": "assistant", "content": "hi"},
+        "logprobs": logprobs, "finish_reason": "stop"})
+    };
+    let whole = json!({"id": "c", "object": "chat.completion", "model": "m", "choices": [choice("message")]});
+    let chunk =
+        json!({"id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [choice("delta")]});
+    let frames = format!("data: {chunk}\n\ndata: [DONE]\n\n");
+    let stream = unfail_testkit::canned::event_stream(&frames, true);
+    for (response, streams) in [(canned_json(200, &whole.to_string()), false), (stream, true)] {
+        let canned = Canned::start(response, After::Keep).await.unwrap();
+        let plot = Plot::default().guest(Speaks::OpenAiChat, canned.address());
+        let stage = plot.server("mode = \"product\"").open().await;
+        let told = ask(&stage, json!({"logprobs": true, "top_logprobs": 1}), streams).await;
+        assert!(told.is_complete(), "{told:?}");
+        assert!(!told.raw.contains("alder"), "{}", told.raw);
+        for part in ["-0.5", "-1.5", "104", "\"ho\""] {
+            assert!(told.raw.contains(part), "{part}: {}", told.raw);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use unfail_sim::{Script, Speaks};
 use unfail_testkit::{Client, Raw, eventually};
@@ -163,5 +164,41 @@ async fn callers_in_a_hurry_blame_nobody() {
         stage.providers[0].set_script(Script::default());
         let told = stage.ask(Way::OpenAi, stream).await;
         assert_eq!(told.trail(), "alder:ok", "{wire}, stream: {stream}: {told:?}");
+    }
+}
+
+/// A caller that takes a little now and then does not outlast the request's deadline for long: what has arrived by
+/// then may still be taken for a while, which is three seconds here, and no longer.
+#[tokio::test]
+async fn a_caller_who_reads_slowly_is_let_go_after_the_deadline() {
+    for stream in [true, false] {
+        let plot = Plot::pair((Speaks::OpenAiChat, Speaks::OpenAiChat), always("big-body:16777216"));
+        let stage = plot.route("deadline = \"2s\"").open().await;
+        let mut caller = tokio::net::TcpStream::connect(stage.address).await.unwrap();
+        let body = Way::OpenAi.body("main", "hello", stream).to_string();
+        let request = format!(
+            "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+            Way::OpenAi.path(),
+            body.len()
+        );
+        caller.write_all(request.as_bytes()).await.unwrap();
+        let mut some = [0; 16 << 10];
+        let clock = unfail_sim::clock::Clock::start();
+        let mut taken = 0;
+        // It would take 100 s for all of it.
+        loop {
+            match caller.read(&mut some).await {
+                Ok(0) | Err(_) => break,
+                Ok(read) => taken += read,
+            }
+            assert!(clock.now() < Duration::from_secs(60), "{taken} bytes, and still more to come");
+            assert!(
+                clock.now() < Duration::from_secs(8) || stage.providers[0].in_flight() == 0,
+                "the provider is still held"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(taken < 16 << 20, "{taken} bytes of a cut answer");
+        eventually(SOON, || stage.providers[0].in_flight() == 0).await.unwrap();
     }
 }

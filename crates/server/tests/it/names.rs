@@ -92,6 +92,25 @@ async fn a_chain_in_the_body() {
     }
 }
 
+/// A caller may name more models than a route has, and gets no more calls than the route allows.
+#[tokio::test]
+async fn a_longer_chain_is_no_more_calls() {
+    for (limit, calls) in [("max_calls = 1", 1), ("max_calls = 2", 2)] {
+        let down = || always("server-error");
+        let plot = Plot::default().cast(Speaks::OpenAiChat, down()).cast(Speaks::OpenAiChat, down());
+        let stage = plot.cast(Speaks::OpenAiChat, down()).route(limit).route("retries = 0").open().await;
+        let more = json!(["alder/x", "birch/y", "cedar/z", "alder/v", "birch/w"]);
+        ask(&stage, &json!({"model": "main", "models": more})).await;
+        assert_eq!(stage.calls().iter().sum::<u64>(), calls, "{limit}");
+        ask(&stage, &json!({"model": "alder/u", "models": ["birch/u", "main", "cedar/u"]})).await;
+        assert_eq!(stage.calls().iter().sum::<u64>(), 2 * calls, "{limit}, the route among them");
+        // Who names no route is called once by each.
+        let before = stage.calls();
+        ask(&stage, &json!({"model": "alder/n", "models": ["birch/n", "cedar/n"]})).await;
+        assert!(stage.calls().iter().zip(before).all(|(now, before)| *now > before), "{:?}", stage.calls());
+    }
+}
+
 #[tokio::test]
 async fn names_that_are_none() {
     let stage = stage("answer").await;

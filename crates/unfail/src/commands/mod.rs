@@ -3,6 +3,8 @@
 mod chat;
 mod check;
 mod demo;
+mod found;
+mod reload;
 mod serve;
 mod stop;
 

@@ -1,46 +1,47 @@
 //! `unfail serve`: the endpoint.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
-use unfail_config::Config;
+use unfail_config::{Config, Report};
 use unfail_engine::Engine;
-use unfail_engine::observe::Log;
-use unfail_server::{Limits, Mode, Server, app, raise_descriptors, serve_lanes};
+use unfail_engine::observe::{Log, Words};
+use unfail_server::{Limits, Mode, Server, Stop, app, raise_descriptors, serve_lanes};
 
+use super::found::{Found, admits, find};
+use super::reload::Reload;
 use super::stop;
 use crate::args::Serve;
-use crate::{Error, keys, output, settings};
+use crate::{Error, output};
 
 pub(crate) fn run(args: &Serve) -> Result<ExitCode, Error> {
+    // Whoever reads standard error, or does not: no request waits for it.
+    let (words, last_words) = Words::to(std::io::stderr())?;
+    let writer = words.clone();
     tracing_subscriber::fmt()
         .with_env_filter("warn,unfail=info")
-        .with_writer(std::io::stderr)
+        .with_writer(move || writer.clone())
         .with_target(false)
         .init();
-    let read = settings::read(args.source.config.as_deref())?;
-    if !read.report.problems.is_empty() || !read.report.warnings.is_empty() {
-        output::note(&read.report.to_string());
+    let Found { config, source, report } = match find(args) {
+        Ok(found) => found,
+        Err(error) => match error.downcast_ref::<Report>() {
+            Some(report) => {
+                output::note(&report.to_string());
+                return Ok(ExitCode::FAILURE);
+            }
+            None => return Err(error),
+        },
+    };
+    if !report.warnings.is_empty() {
+        output::note(&report.to_string());
     }
-    let Some(mut config) = read.config else { return Ok(ExitCode::FAILURE) };
-    if let Some(listen) = args.listen {
-        config.server.listen = listen;
-    }
-    if config.callers.is_empty() && !config.server.listen.ip().is_loopback() {
-        let message = format!(
-            "{} is not loopback and no caller key is configured; add a [keys.NAME] table or listen on 127.0.0.1",
-            config.server.listen
-        );
-        return Err(message.into());
-    }
-    if config.providers.is_empty() {
-        output::error(&keys::none_found());
-        return Ok(ExitCode::FAILURE);
-    }
-    let source = read.file.map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
+    admits(&config, config.server.listen)?;
     let (log, guard) = if args.no_log { (Log::none(), None) } else { logged()? };
-    serve_until_stopped(config, log, &source)?;
-    drop(guard);
+    let served = serve_until_stopped(config, log, Start { args, source, words });
+    drop((guard, last_words));
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -49,12 +50,21 @@ fn logged() -> std::io::Result<(Log, Option<unfail_engine::observe::LogGuard>)> 
     Ok((log, Some(guard)))
 }
 
-fn serve_until_stopped(config: Config, log: Log, source: &str) -> Result<(), Error> {
+/// How the server was started.
+struct Start<'a> {
+    args: &'a Serve,
+    source: String,
+    words: Words,
+}
+
+fn serve_until_stopped(config: Config, log: Log, start: Start<'_>) -> Result<(), Error> {
+    let Start { args, source, mut words } = start;
     let settings = config.server.clone();
     let listener = TcpListener::bind(settings.listen)
         .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
-    let greeting = greeting(&config, source, listener.local_addr()?);
+    let greeting = greeting(&config, &source, listener.local_addr()?);
     let first = server(config, log)?;
+    let reload = Reload { engine: first.engine.clone(), args: args.clone(), running: settings.clone() };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut lanes: Vec<Server> = (1..cores).map(|_| first.sibling()).collect();
     lanes.push(first);
@@ -64,9 +74,16 @@ fn serve_until_stopped(config: Config, log: Log, source: &str) -> Result<(), Err
             .within(raise_descriptors(), lanes.len());
     let stop = || {
         // Before the greeting: whoever has read it may stop the server.
-        let stop = stop::asked();
-        output::note(&greeting);
-        stop
+        let (first, second, reloading) = (stop::asked(1), stop::asked(2), reload.at_hangup());
+        // Nobody else could be told.
+        drop(words.write_all(format!("{greeting}\n").as_bytes()));
+        let drain = async move {
+            tokio::select! {
+                () = first => {}
+                () = reloading => {}
+            }
+        };
+        Stop { drain, end: second }
     };
     serve_lanes(listener, lanes, limits, stop)?;
     Ok(())

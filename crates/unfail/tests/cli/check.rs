@@ -141,3 +141,35 @@ fn a_bad_variable_is_named_and_not_placed() {
     assert!(output.out.contains("environment: warning: GROQ_API_KEY: "), "{}", output.out);
     assert!(!output.out.contains("1:1"), "{}", output.out);
 }
+
+/// What is no file is said, and nothing is waited for.
+#[test]
+fn what_is_no_file_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (path, part) in [(folder.path(), "directory"), (&pipe, "not a regular file")] {
+        let output = alone(&["check", "--config", path.to_str().unwrap()]);
+        assert_eq!(output.code, Some(1), "{part}");
+        assert!(output.err.contains(part) && output.err.contains("cannot read"), "{}", output.err);
+    }
+    let text = GOOD.replace("base_url", "keys = [\"file:pipe\"]\nbase_url");
+    std::fs::write(folder.path().join("unfail.toml"), text).unwrap();
+    let output = run(&mut unfail(folder.path(), &["check"]));
+    assert!(output.out.contains("`file:pipe` cannot be read"), "{}{}", output.out, output.err);
+}
+
+/// A key that was pasted where the name of its variable should be is not shown.
+#[test]
+fn a_key_in_place_of_a_name_is_not_shown() {
+    for key in ["gsk_4f9d1c77aa0b4e52", "AKIA4F9D1C77AA0B4E52X", "abcdef0123", "sk_live_Aa1"] {
+        let text = GOOD.replace("base_url", &format!("keys = [\"env:{key}\"]\nbase_url"));
+        for arguments in [&[][..], &["--json"]] {
+            let output = check(&text, arguments);
+            assert!(!output.out.contains(key) && !output.err.contains(key), "{}{}", output.out, output.err);
+            assert!(output.out.contains("not set"), "{}", output.out);
+        }
+    }
+    let text = GOOD.replace("base_url", "keys = [\"env:OWN_KEY_2\"]\nbase_url");
+    assert!(check(&text, &[]).out.contains("`env:OWN_KEY_2` is not set"));
+}

@@ -283,3 +283,116 @@ async fn the_log_can_be_turned_off() {
     let output = running.end();
     assert_eq!((output.code, output.out.as_str()), (Some(0), ""), "{}", output.err);
 }
+
+/// A pace at which an answer takes a minute.
+fn endless() -> Script {
+    let slow = Pace { first: Duration::ZERO, each: Duration::from_millis(500) };
+    Script::always(Act::Say("word ".repeat(120), Box::new(slow.into())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_drain() {
+    let world = World::new(endless(), Script::default());
+    let mut served = Served::start(&world);
+    let mut stream = served.client.stream(&served.url, &[], &streamed("Count")).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    served.running.signal("TERM");
+    served.running.line("draining, 1 request under way");
+    served.running.signal("INT");
+    let (events, fault) = stream.rest().await;
+    assert!(fault.is_none(), "{fault:?}");
+    assert!(events.last().unwrap().1.data.contains("server_stopping"), "{events:?}");
+    let output = served.running.end();
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    assert!(output.out.contains("\"outcome\":\"stopped\""), "{}", output.out);
+}
+
+// === it reads its configuration again ===
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_reads_the_configuration_again() {
+    let world = World::new(endless(), Script::default());
+    let mut served = Served::start(&world);
+    let mut under_way = served.client.stream(&served.url, &[], &streamed("Count")).await.unwrap();
+    under_way.next().await.unwrap().unwrap();
+    let body = json!({"model": "more", "messages": [{"role": "user", "content": "Hello"}]});
+    assert_eq!(served.client.post(&served.url, &[], &body).await.unwrap().status, 404);
+
+    // What is wrong changes nothing.
+    world.configure("[routes.more]\nchain = [\"nobody/x\"]\n");
+    served.running.signal("HUP");
+    let line = served.running.line("configuration not changed, the old one stays in use");
+    assert!(!line.contains("panicked"), "{line}");
+    served.running.line("nobody");
+    assert_eq!(served.client.post(&served.url, &[], &body).await.unwrap().status, 404);
+
+    world.configure(&format!("[routes.more]\nchain = [\"{}\"]\n", TARGETS[1]));
+    let path = world.folder().join("unfail.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("127.0.0.1:0", "127.0.0.1:1")).unwrap();
+    served.running.signal("HUP");
+    served.running.line("server.listen");
+    served.running.line("in use for new requests");
+    let answer = served.client.post(&served.url, &[], &body).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.header("x-unfail-trail")), (200, "groq:ok"));
+    let (_, next) = under_way.next().await.unwrap().expect("the stream goes on");
+    assert!(!next.data.contains("error"), "{}", next.data);
+
+    // A file that is gone is no reason to end either.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    served.running.signal("HUP");
+    served.running.line("configuration not changed");
+    assert_eq!(served.client.post(&served.url, &[], &body).await.unwrap().status, 200);
+    drop(under_way);
+    served.stop();
+}
+
+// === nobody has to read what it says ===
+
+/// Warnings that nobody reads hold no request up, and no stop. The kernel keeps 64 KiB of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_pipe_of_words_holds_nothing_up() {
+    let world = World::new(Script::default(), Script::default());
+    let mut command = world.command(&["serve"]);
+    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = probe.local_addr().unwrap();
+    drop(probe);
+    let mut child = command.args(["--listen", &address.to_string()]).spawn().unwrap();
+    // Taken and never read.
+    let (_unread, _out) = (child.stderr.take().unwrap(), child.stdout.take().unwrap());
+    let url = format!("http://{address}/v1/chat/completions");
+    let client = Client::new();
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "Hello"}]});
+    let mut up = false;
+    for _ in 0..200 {
+        up = client.get(&format!("http://{address}/healthz"), &[]).await.is_ok();
+        if up {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(up);
+    // Every failing reload is a line, and this one a long one.
+    let names: String = (0..400).map(|n| format!("[routes.r{n}]\nchain = [\"nobody/x\"]\n")).collect();
+    world.configure(&names);
+    for _ in 0..5 {
+        let pid = child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let asked = tokio::time::timeout(Duration::from_secs(10), client.post(&url, &[], &body)).await;
+        assert_eq!(asked.expect("an answer in time").unwrap().status, 200);
+    }
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let mut ended = None;
+    for _ in 0..200 {
+        ended = child.try_wait().unwrap();
+        if ended.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(child.kill());
+    assert!(ended.is_some_and(|status| status.success()), "it ends although nobody reads: {ended:?}");
+}

@@ -177,6 +177,31 @@ fn members_given_twice_are_refused() {
 }
 
 #[test]
+fn fields_that_are_ruled_on_are_spelled_one_way() {
+    let with =
+        |key: &str| format!(r#"{{"model":"a","messages":[{{"role":"user","content":"Hi"}}],"{key}":1}}"#);
+    for (key, field) in [
+        ("Model", "model"),
+        ("MODEL", "model"),
+        (r"M\u006fdel", "model"),
+        ("Models", "models"),
+        ("fallBacks", "fallbacks"),
+        ("Stream", "stream"),
+        // Letters that some readers take for `s` and `k`.
+        ("\u{17f}tream", "stream"),
+        ("max_to\u{212a}ens", "max_tokens"),
+        ("Max_Completion_Tokens", "max_completion_tokens"),
+        ("stream_Options", "stream_options"),
+    ] {
+        let (param, words) = refused(with(key).as_bytes());
+        assert_eq!((param.as_str(), words.contains("lower case")), (field, true), "{key}: {words}");
+    }
+    for key in ["Temperature", "my_Model", "modell", "X-Stream", "\u{e9}", "modelName"] {
+        assert!(OpenAiChat.outline(inbound(with(key).as_bytes())).is_ok(), "{key}");
+    }
+}
+
+#[test]
 fn needs_are_found() {
     let schema = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": {}}});
     let tool = json!([{"type": "function", "function": {"name": "f"}}]);

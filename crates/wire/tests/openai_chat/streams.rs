@@ -1,10 +1,12 @@
 //! Streams as a relay must know them: a chunk of usage alone can be left out, an end that is missing must be written.
 
 use crate::support::pieces;
-use unfail_wire::Dialect;
+use bytes::Bytes;
 use unfail_wire::chat::Usage;
+use unfail_wire::driver::{Driver, StreamFault};
 use unfail_wire::event::Event;
 use unfail_wire::wires::openai_chat::OpenAiChat;
+use unfail_wire::{Dialect, Wire};
 
 const FIRST: &str = r#"{"id":"c","choices":[{"index":0,"delta":{"content":"Hi"}}]}"#;
 const LAST: &str = r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
@@ -54,6 +56,52 @@ fn usage_beside_a_choice_waits_for_the_end() {
 fn a_stream_that_begins_with_its_usage_begins() {
     check(&[ALONE, FIRST, LAST], &[], Some(7));
     check(&[r#"{"usage":{"completion_tokens":7}}"#, FIRST, LAST], &[], Some(7));
+}
+
+/// What became of a stream in the end.
+fn ending(stream: &str) -> Result<(), StreamFault> {
+    let mut driver = Driver::new(OpenAiChat.decoder());
+    driver.push(Bytes::copy_from_slice(stream.as_bytes()));
+    let mut events = Vec::new();
+    while let Some(piece) = driver.next(&mut events) {
+        piece?;
+    }
+    driver.finish(&mut events).map(drop)
+}
+
+#[test]
+fn an_end_without_a_reason_is_no_end() {
+    let role = r#"{"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#;
+    let blank = r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":""}]}"#;
+    let other = r#"{"id":"c","choices":[{"index":1,"delta":{"content":"Ho"}}]}"#;
+    let call = r#"{"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"i","function":
+        {"name":"f","arguments":"{}"}}]}}]}"#
+        .replace(char::is_control, " ");
+    for (chunks, whole) in [
+        (vec![FIRST, LAST], true),
+        (vec![FIRST, BOTH, ALONE], true),
+        (vec![LAST, FIRST], true),
+        (vec![FIRST, blank], true),
+        // Nothing was said, so nothing can be missing.
+        (vec![role], true),
+        (vec![FIRST], false),
+        (vec![FIRST, ALONE], false),
+        (vec![FIRST, LAST, other], false),
+        (vec![&call], false),
+    ] {
+        let stream: String = chunks.iter().chain(&["[DONE]"]).map(|c| format!("data: {c}\n\n")).collect();
+        assert_eq!(ending(&stream).is_ok(), whole, "{stream}");
+    }
+    // Providers that leave the wire's own end out have said their reason.
+    assert_eq!(ending(&format!("data: {FIRST}\n\ndata: {LAST}\n\n")), Ok(()));
+}
+
+#[test]
+fn an_error_is_one_whatever_it_says() {
+    for words in ["[DONE]", r#"{"message":"out of memory"}"#, "overloaded"] {
+        let stream = format!("data: {FIRST}\n\ndata: {LAST}\n\nevent: error\ndata: {words}\n\n");
+        assert!(ending(&stream).is_err(), "{words}");
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Demo) -> Result<ExitCode, Error> {
 }
 
 async fn perform(args: &Demo) -> Result<ExitCode, Error> {
-    let mut stop = std::pin::pin!(stop::asked());
+    let mut stop = std::pin::pin!(stop::asked(1));
     let mut board = Board::new(if args.json { Sink::Err } else { Sink::Out }, plain());
     let cast = Cast::start()?;
     let listener = listen(args.listen, &mut board).await?;

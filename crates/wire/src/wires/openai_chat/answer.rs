@@ -106,8 +106,28 @@ impl<'a> Function<'a> {
 
 /// Log probabilities, where they have the shape of this format.
 pub(super) fn logprobs(found: Option<Value>) -> Option<Value> {
-    found
-        .filter(|value| ["content", "refusal"].iter().any(|key| value.get(key).is_some_and(|v| !v.is_null())))
+    let lists = ["content", "refusal"].map(|key| (key, found.as_ref().and_then(|found| found.get(key))));
+    if lists.iter().all(|(_, list)| list.is_none_or(Value::is_null)) {
+        return None;
+    }
+    let kept = lists.map(|(key, list)| (key.to_owned(), list.map_or(Value::Null, tokens)));
+    Some(Value::Object(kept.into_iter().collect()))
+}
+
+/// Members of a token that every caller knows. Whatever else a host adds may name it.
+const TOKEN: &[&str] = &["token", "logprob", "bytes", "top_logprobs"];
+
+/// A list of tokens, with nothing else in it; `null` for what is no list.
+fn tokens(list: &Value) -> Value {
+    let Some(list) = list.as_array() else { return Value::Null };
+    let member = |(key, value): (&String, &Value)| {
+        let value = if key == "top_logprobs" { tokens(value) } else { value.clone() };
+        TOKEN.contains(&key.as_str()).then(|| (key.clone(), value))
+    };
+    let token = |token: &Value| -> Value {
+        Value::Object(token.as_object().into_iter().flatten().filter_map(member).collect())
+    };
+    list.iter().map(token).collect()
 }
 
 // === usage ===

@@ -77,6 +77,11 @@ const FIELDS: &[(&str, Field)] = &[
     ("function_call", Field::ToolChoice),
 ];
 
+/// What unfail itself decides about a request. A provider that reads keys in any letter case would find two values of
+/// such a field, and might take the one that nobody here has looked at.
+const RULED: &[&str] =
+    &["model", "models", "fallbacks", "stream", "stream_options", "max_tokens", "max_completion_tokens"];
+
 #[derive(Clone, Copy)]
 struct Request<'a> {
     body: &'a str,
@@ -150,7 +155,15 @@ impl<'de> Shape<'de> for Request<'de> {
     fn object<A: MapAccess<'de>>(self, at: &At<'_>, map: A) -> Result<Self::Out, A::Error> {
         let mut found = Found::default();
         let mut log = KeyLog::default();
-        members_noted(at, map, FIELDS, |key| log.note(key), |map, at, field| found.read(map, at, field))?;
+        let mut lookalike = None;
+        let note = |key: Option<&'de str>, like: Option<&'static str>| {
+            lookalike = lookalike.or(like.filter(|like| RULED.contains(like)));
+            log.note(key);
+        };
+        members_noted(at, map, FIELDS, note, |map, at, field| found.read(map, at, field))?;
+        if let Some(field) = lookalike {
+            return Err(at.key(field).fail("must be written in lower case"));
+        }
         if found.needs.messages == 0 {
             return Err(at.key("messages").fail("is missing"));
         }

@@ -222,21 +222,22 @@ pub(super) fn members<'de, A: MapAccess<'de>, T: Copy>(
     table: &'static [(&'static str, T)],
     each: impl FnMut(&mut A, At<'_>, T) -> Result<(), A::Error>,
 ) -> Result<u64, A::Error> {
-    members_noted(at, map, table, |_| {}, each)
+    members_noted(at, map, table, |_, _| {}, each)
 }
 
-/// As [`members`], telling `note` every key: its text, where it can be borrowed from the body.
+/// As [`members`], telling `note` every key: its text, where it can be borrowed from the body, and the key of the table
+/// that it is in other letter case.
 pub(super) fn members_noted<'de, A: MapAccess<'de>, T: Copy>(
     at: &At<'_>,
     mut map: A,
     table: &'static [(&'static str, T)],
-    mut note: impl FnMut(Option<&'de str>),
+    mut note: impl FnMut(Option<&'de str>, Option<&'static str>),
     mut each: impl FnMut(&mut A, At<'_>, T) -> Result<(), A::Error>,
 ) -> Result<u64, A::Error> {
     let mut skipped = 0;
     let mut seen = 0_u64;
     while let Some((found, key)) = map.next_key_seed(KeyOf(table))? {
-        note(key);
+        note(key, if let Key::Other(_, like) = found { like } else { None });
         match found {
             Key::Known(position, name, rule) => {
                 let place = at.key(name);
@@ -247,7 +248,7 @@ pub(super) fn members_noted<'de, A: MapAccess<'de>, T: Copy>(
                 seen |= bit;
                 each(&mut map, place, rule)?;
             }
-            Key::Other(length) => skipped += length + map.next_value::<Skipped>()?.0,
+            Key::Other(length, _) => skipped += length + map.next_value::<Skipped>()?.0,
         }
     }
     Ok(skipped)
@@ -256,7 +257,8 @@ pub(super) fn members_noted<'de, A: MapAccess<'de>, T: Copy>(
 /// A key, looked up in a table.
 enum Key<T> {
     Known(usize, &'static str, T),
-    Other(u64),
+    /// Its length, and what it is in other letter case.
+    Other(u64, Option<&'static str>),
 }
 
 struct KeyOf<T: 'static>(&'static [(&'static str, T)]);
@@ -273,9 +275,19 @@ impl<'de, T: Copy> DeserializeSeed<'de> for KeyOf<T> {
 impl<T: Copy> KeyOf<T> {
     fn find(&self, key: &str) -> Key<T> {
         let found = self.0.iter().enumerate().find(|(_, (name, _))| *name == key);
-        found.map_or(Key::Other(key.len() as u64), |(position, (name, rule))| {
-            Key::Known(position, name, *rule)
-        })
+        let other = || Key::Other(key.len() as u64, self.like(key));
+        found.map_or_else(other, |(position, (name, rule))| Key::Known(position, name, *rule))
+    }
+}
+
+impl<T> KeyOf<T> {
+    /// The key of the table that differs in the case of its letters only.
+    fn like(&self, key: &str) -> Option<&'static str> {
+        if key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+            return None;
+        }
+        let folded: String = key.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+        self.0.iter().map(|(name, _)| *name).find(|name| *name == folded)
     }
 }
 

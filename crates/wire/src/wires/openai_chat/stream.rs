@@ -1,7 +1,7 @@
 //! Reads a streamed answer of any host that speaks the format.
 //!
 //! ```text
-//!            chunk                 `[DONE]`, or the end of a stream whose choices all said why they end
+//!            chunk                 `[DONE]`, or the end of a stream; its choices all said why they end
 //! (nothing) ───────▶ (answering) ─────────────────────────────────────────────────────────────────▶ (done)
 //!                     │        │
 //!                     │ error  │ end of the stream before that
@@ -64,11 +64,11 @@ impl Decoder for ChatDecoder {
             return Decoded::Corrupt("a chunk is not valid UTF-8");
         };
         let text = text.trim();
-        if text == words::DONE {
-            return self.finish(out);
-        }
         if frame.event.as_ref() == b"error" {
             return failed_or(text, Decoded::Corrupt("an error that says nothing"));
+        }
+        if text == words::DONE {
+            return self.finish(out);
         }
         match Answer::read(text) {
             Ok(chunk) if chunk.error => failed_or(text, Decoded::Corrupt("an error that says nothing")),
@@ -176,6 +176,10 @@ impl ChatDecoder {
     /// The wire's own end: says all that was held back.
     fn finish(&mut self, out: &mut Vec<Event>) -> Decoded {
         self.done = true;
+        // Hosts that break off inside still close their streams politely.
+        if self.choices.iter().any(|choice| choice.spoke && choice.finish.is_none()) {
+            return Decoded::Corrupt("it ended without a reason to end");
+        }
         if self.choices.iter().any(|choice| choice.calls.iter().any(|call| call.name.is_empty())) {
             return Decoded::Corrupt("a call without a name");
         }

@@ -336,7 +336,7 @@ pub(crate) static KEYS: &[Key] = &[
         kind: Kind::Count(1, 32),
         default: "",
         example: "6",
-        doc: "Most upstream calls for one request. Left out: 4, or one for each target where there are more.",
+        doc: "Most upstream calls for one request, not counting those lost with a stale connection. Left out: 4, or one per target.",
     },
     Key {
         path: "routes.*.breaker.consecutive",

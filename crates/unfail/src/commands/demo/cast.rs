@@ -23,6 +23,7 @@ pub(super) const CALM: &str = "answer:40:5";
 /// Limits fit for a storm of seconds. Every other rule has its default.
 const ROUTE: &str = r#"connect = "1s"
 first_token = "1s"
+answer = "2s"
 stall = "1s"
 deadline = "10s"
 cooldown = "1s"

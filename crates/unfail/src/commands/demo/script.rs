@@ -91,8 +91,8 @@ pub(super) const STORM: &[Phase] = &[
     },
     Phase {
         name: "hang",
-        about: "{1} takes two calls and says nothing. For the stream {2} is asked after 1 s without a first token.\n\
-                A whole answer may take longer: only when half of its 10 s are over is {2} asked.",
+        about: "{1} takes two calls and says nothing. For the stream {2} is asked after 1 s without a first token,\n\
+                for the whole answer after the 2 s that its route allows while other targets are left.",
         beats: &[
             Next(0, &["hang-before-headers", "hang-before-headers"]),
             Stream,

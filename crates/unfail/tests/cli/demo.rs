@@ -103,7 +103,7 @@ fn check_table(out: &str) {
     {
         assert!(rows.contains(part), "{part}");
     }
-    for part in ["wants", " stream ", " whole ", "half of its 10 s"] {
+    for part in ["wants", " stream ", " whole ", "2 s that its route allows"] {
         assert!(rows.contains(part), "{part}");
     }
     for part in ["calls per answer", "wasted calls", "added latency p95", "provider ", "cerebras"] {

@@ -123,6 +123,8 @@ pub struct Route {
     pub chain: Vec<TargetRef>,
     /// How attempts are made.
     pub rules: Rules,
+    /// `max_calls`, where somebody wrote it; else the rules have what the chain needs.
+    pub max_calls: Option<u32>,
     /// When a target is to be left alone. Routes may differ about a target; [`Config::breaker`] says what holds.
     pub breaker: breaker::Settings,
     /// JSON schema every answer must match.

@@ -301,7 +301,7 @@ pub(crate) static KEYS: &[Key] = &[
         kind: Kind::Duration,
         default: r#""120s""#,
         example: r#""20s""#,
-        doc: "Longest wait for an answer that is not streamed, while other targets are left. The last has all the time.",
+        doc: "Longest wait for an answer that is not streamed, while other targets can be called. The last has all the time.",
     },
     Key {
         path: "routes.*.stall",

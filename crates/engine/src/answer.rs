@@ -52,6 +52,8 @@ pub enum Content {
         raw: Option<Bytes>,
         /// The same in the hub.
         response: Box<ChatResponse>,
+        /// The request is under way until this is dropped.
+        shift: Shift,
     },
     /// Arriving.
     Stream(Box<AnswerStream>),
@@ -237,8 +239,10 @@ impl AnswerStream {
         let judge = Judge { target: &self.target, phase: Phase::Committed, world: self.world };
         let fault = judge.read(&read);
         let hurried = fault.late.is_some_and(|late| self.hurry.explains(late, true));
-        if let Some(mut flight) = self.flight.take().filter(|_| !hurried) {
-            flight.failed(&fault);
+        match self.flight.take() {
+            Some(flight) if hurried => flight.excused(),
+            Some(mut flight) => flight.failed(&fault),
+            None => {}
         }
         let (class, reason, gist) = (fault.class.name(), fault.message.clone(), fault.gist.to_string());
         self.trail = Arc::new(self.trail.cut(class, reason, gist));
@@ -268,5 +272,14 @@ fn broken_off(fault: &Fault, trail: Arc<Trail>) -> Failure {
         param: None,
         retry_after: None,
         trail,
+    }
+}
+
+impl Drop for AnswerStream {
+    /// Whoever takes the answer was ended with unfail, and did not leave.
+    fn drop(&mut self) {
+        if !self.finished && self.shift.is_over() {
+            drop(self.leave_off());
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use http::Uri;
 use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use unfail_config::{Config, ProviderConfig, Route, TargetRef};
@@ -32,7 +33,8 @@ struct Provider {
     credentials: Vec<Named>,
 }
 
-/// A credential, and its name for people.
+/// A credential, and what tells it from every other: a hash, so that another key under the same name is another
+/// credential, and the same key under another name is not.
 #[derive(Debug)]
 struct Named {
     name: String,
@@ -56,7 +58,8 @@ impl Workshop {
                 let credential = Credential::new(number, source, row.auth, secret, &endpoint);
                 let credential =
                     credential.map_err(|error| format!("{} of `{}`: {error}", key.name, row.id))?;
-                credentials.push(Named { name: key.name.clone(), credential: Arc::new(credential) });
+                let name = fingerprint(key.secret.expose_secret());
+                credentials.push(Named { name, credential: Arc::new(credential) });
                 number += 1;
             }
             if credentials.is_empty() {
@@ -99,8 +102,7 @@ impl Workshop {
         };
         // Each target of the chain means each of its credentials.
         let rules = route.rules.grown(route.chain.len(), targets.len());
-        let routed = self.config.routes.contains_key(name);
-        Ok(Chain { name: name.into(), targets, rules, demand, routed })
+        Ok(Chain { name: name.into(), targets, rules, demand, max_calls: route.max_calls })
     }
 
     fn target(
@@ -134,6 +136,10 @@ impl Workshop {
     }
 }
 
+fn fingerprint(secret: &str) -> String {
+    Sha256::digest(secret.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn endpoint(row: &ProviderConfig, wire: &'static dyn Wire, world: World) -> Result<Endpoint, String> {
     let wrong = |why: &str| format!("base URL of `{}`: {why}", row.id);
     let uri: Uri = row.base_url.parse().map_err(|_| wrong("not a URL"))?;
@@ -153,8 +159,8 @@ fn endpoint(row: &ProviderConfig, wire: &'static dyn Wire, world: World) -> Resu
 }
 
 impl Chain {
-    /// One chain after another, each target once; the terms of the first, and no more calls than any route among them
-    /// allows.
+    /// One chain after another, each target once; the terms of the first with room to call each target, and no more
+    /// calls than was written for any route among them.
     pub(crate) fn joined(chains: &[Arc<Chain>]) -> Self {
         let mut targets: Vec<Arc<Target>> = Vec::new();
         for chain in chains {
@@ -168,17 +174,16 @@ impl Chain {
             }
         }
         let first = chains.first();
-        let mut rules = first.map(|chain| chain.rules).unwrap_or_default();
-        let allowed = chains.iter().filter(|chain| chain.routed).map(|chain| chain.rules.max_calls).min();
-        // Whoever names models and no route has room to call each of them once.
-        rules = rules.grown(first.map_or(0, |chain| chain.targets.len()), targets.len());
-        rules.max_calls = allowed.unwrap_or(rules.max_calls);
+        let rules = first.map(|chain| chain.rules.grown(chain.targets.len(), targets.len()));
+        let mut rules = rules.unwrap_or_default();
+        let written = chains.iter().filter_map(|chain| chain.max_calls).min();
+        rules.max_calls = written.map_or(rules.max_calls, |most| most.min(rules.max_calls));
         Self {
             name: first.map_or_else(|| "".into(), |chain| chain.name.clone()),
             targets,
             rules,
             demand: first.and_then(|chain| chain.demand.clone()),
-            routed: allowed.is_some(),
+            max_calls: written,
         }
     }
 }

@@ -157,6 +157,8 @@ pub(crate) struct DomainNames {
 pub(crate) struct CallTerms {
     /// The longest it may take until its answer has content.
     pub(crate) lasts: Duration,
+    /// Its answer comes all at once, so that nobody can say when it is slow.
+    pub(crate) whole: bool,
     /// How long its limit domain rests after a rejection that states no wait.
     pub(crate) cooldown: Duration,
 }
@@ -209,10 +211,25 @@ impl Cells {
         lock(&self.domain).number
     }
 
+    /// When all of them are open, as far as is known at `now`.
+    pub(crate) fn opens(&self, now: Time) -> Time {
+        let account = lock(&self.credential).gate.closed_until();
+        let domain = {
+            let domain = lock(&self.domain);
+            domain.limit.closed_until().max(domain.missing.closed_until())
+        };
+        let breaker = match lock(&self.breaker).position() {
+            Position::Open { until } => Some(until),
+            Position::Closed | Position::HalfOpen | Position::Ramp => None,
+        };
+        [account, domain, breaker].into_iter().flatten().fold(now, Time::max)
+    }
+
     /// Leave to send one call now, from every memory or from none.
     pub(crate) fn ask(&self, world: World, terms: CallTerms, now: Time) -> Result<Flight, Shut> {
         let permits = Some(Permits::default());
-        let mut flight = Flight { cells: self.clone(), world, cooldown: terms.cooldown, permits };
+        let CallTerms { whole, cooldown, .. } = terms;
+        let mut flight = Flight { cells: self.clone(), world, whole, cooldown, permits };
         let shut = flight.board(now, terms.lasts);
         match shut {
             None => Ok(flight),
@@ -237,6 +254,7 @@ impl Cells {
 pub(crate) struct Flight {
     cells: Cells,
     world: World,
+    whole: bool,
     cooldown: Duration,
     /// Taken when nothing more is to be reported.
     permits: Option<Permits>,
@@ -336,11 +354,16 @@ impl Flight {
             lock(&self.cells.breaker).settle(permit, now, fault);
         }
     }
+
+    /// What came of the call says nothing about the target, however long it took.
+    pub(crate) fn excused(mut self) {
+        self.whole = true;
+    }
 }
 
 impl Drop for Flight {
-    /// Never sent, or the caller left: says nothing about the target, and a probe goes to the next. An answer that is
-    /// complete, or was left in the middle, has been reported.
+    /// Never sent, or the caller left: a probe goes to the next, and only a stream that was left when it was already
+    /// slow says something about the target. An answer that is complete, or was left in the middle, has been reported.
     fn drop(&mut self) {
         let Some(permits) = self.permits.take().filter(|permits| !permits.answering) else { return };
         let now = self.world.now();
@@ -357,7 +380,8 @@ impl Drop for Flight {
             }
         }
         if let Some(permit) = permits.breaker {
-            lock(&self.cells.breaker).dropped(permit, now);
+            let mut breaker = lock(&self.cells.breaker);
+            if self.whole { breaker.excused(permit) } else { breaker.dropped(permit, now) }
         }
     }
 }
@@ -403,7 +427,7 @@ mod tests {
 
         /// A call for the model, unless it is turned away.
         fn call(&self, model: &str) -> Option<Flight> {
-            let terms = CallTerms { lasts: HOUR, cooldown: HOUR };
+            let terms = CallTerms { lasts: HOUR, whole: false, cooldown: HOUR };
             self.cells(model).ask(self.world, terms, self.world.now()).ok()
         }
 
@@ -494,5 +518,25 @@ mod tests {
         }
         let numbers: HashSet<u32> = held.iter().map(Cells::number).collect();
         assert_eq!(numbers.len(), held.len(), "a number is one domain's");
+    }
+
+    /// Only a stream that its caller left when it was slow already says something about the target.
+    #[tokio::test(start_paused = true)]
+    async fn who_had_no_time_and_who_left_a_whole_answer_blame_nobody() {
+        for (whole, excused, rests) in
+            [(false, false, true), (false, true, false), (true, false, false), (true, true, false)]
+        {
+            let made = Made::new();
+            let terms = CallTerms { lasts: HOUR, whole, cooldown: HOUR };
+            let flights = (0..12).map(|_| made.cells("m").ask(made.world, terms, made.world.now()).unwrap());
+            let flights: Vec<Flight> = flights.collect();
+            tokio::time::advance(Duration::from_secs(13)).await;
+            for flight in flights {
+                if excused {
+                    flight.excused();
+                }
+            }
+            assert_eq!(made.call("m").is_none(), rests, "whole: {whole}, excused: {excused}");
+        }
     }
 }

@@ -33,7 +33,7 @@ impl Duty {
 
 /// One request under way, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Shift(Arc<Duty>);
+pub struct Shift(Arc<Duty>);
 
 impl Shift {
     /// Resolves when the request is to end.
@@ -42,6 +42,13 @@ impl Shift {
         if !self.0.over.load(Ordering::Acquire) {
             rung.await;
         }
+    }
+}
+
+impl Shift {
+    /// The request is to end, or should have.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::Acquire)
     }
 }
 

@@ -16,7 +16,7 @@ use unfail_wire::chat::Usage;
 use crate::alarm::Alarm;
 use crate::answer::{Answer, AnswerStream, Content, Head, StreamParts};
 use crate::assemble::Workshop;
-use crate::call::{Ask, Call, Errand, Translation};
+use crate::call::{Ask, Call, Translation};
 use crate::cells::{CallTerms, CellRegistry, Flight, Shut};
 use crate::duty::{Duty, Shift};
 use crate::failure::{Failure, Trail, stopped};
@@ -24,7 +24,7 @@ use crate::http::HttpClient;
 use crate::identify::Caller;
 use crate::observe::Log;
 use crate::reader::Silence;
-use crate::recorder::{self, Recorder, Winner, millis};
+use crate::recorder::{Recorder, Winner, millis};
 use crate::route::{Name, Snapshot, Unroutable};
 use crate::send::{Got, Missed, Sender};
 use crate::target::{Chain, Target};
@@ -131,11 +131,6 @@ impl Engine {
         fallbacks: &[S],
     ) -> Result<Arc<Chain>, Unroutable> {
         self.snapshot.load().route(caller, name, fallbacks)
-    }
-
-    /// Tells the log of a request that was turned away before any target was considered; `why` is one word.
-    pub fn rejected(&self, errand: &Errand, why: &'static str) {
-        recorder::rejected(&self.log, self.world, errand, why);
     }
 
     /// Names a caller may use as `model`.
@@ -260,9 +255,11 @@ impl Engine {
                 }
                 let stream = sender.ask.stream();
                 let hurried = fault.late.is_some_and(|late| limits.hurry.explains(late, stream));
-                // What only the caller had no time for is no fault of the target's: the flight is given back.
-                if let Some(mut flight) = flight.filter(|_| !hurried) {
-                    flight.failed(&fault);
+                match flight {
+                    // What only the caller had no time for is no fault of the target's.
+                    Some(flight) if hurried => flight.excused(),
+                    Some(mut flight) => flight.failed(&fault),
+                    None => {}
                 }
                 Called::Failed(fault)
             }
@@ -298,7 +295,7 @@ fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Record
         Got::Whole { raw, response } => {
             head.cost_usd = recorder.used(response.usage.filter(|usage| *usage != Usage::default()));
             recorder.answered();
-            Content::Whole { raw, response }
+            Content::Whole { raw, response, shift }
         }
         Got::Stream { held, reader, passes } => {
             let silence = Silence::new(limits.stall, limits.deadline);
@@ -359,7 +356,8 @@ impl Gates for Doors<'_> {
             return May::Closed { until: Time::MAX, why: Why::Missing };
         };
         let lasts = self.sender.longest(now, limits) + REPORTED;
-        let terms = CallTerms { lasts, cooldown: self.chain.rules.cooldown };
+        let whole = !self.sender.ask.stream();
+        let terms = CallTerms { lasts, whole, cooldown: self.chain.rules.cooldown };
         match target.cells.ask(self.world, terms, now) {
             Ok(flight) => {
                 self.flight = Some(flight);
@@ -367,6 +365,10 @@ impl Gates for Doors<'_> {
             }
             Err(Shut { until, why }) => May::Closed { until, why },
         }
+    }
+
+    fn opens(&self, target: usize, now: Time) -> Time {
+        self.chain.targets.get(target).map_or(Time::MAX, |target| target.cells.opens(now))
     }
 }
 

@@ -40,6 +40,7 @@ pub mod world;
 pub use answer::{Answer, AnswerStream, Content};
 pub use call::Call;
 pub use cascade::{Cascade, CascadeBuilder, CascadeError, Reply};
+pub use duty::Shift;
 pub use engine::{Engine, EngineError};
 pub use failure::Failure;
 pub use target::Chain;

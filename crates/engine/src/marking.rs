@@ -24,7 +24,7 @@ pub(crate) struct Used(Arc<Use>);
 struct Use {
     /// It has delivered a response head: a failure on it afterwards may be a stale connection.
     marked: AtomicBool,
-    /// Reads that brought bytes, of whichever response or of none.
+    /// Reads that brought bytes, or the end of them, of whichever response or of none.
     reads: AtomicU64,
 }
 

@@ -11,7 +11,7 @@ use unfail_wire::event::Event;
 use crate::call::Errand;
 use crate::failure::{Failure, Trail};
 pub(crate) use crate::observe::millis;
-use crate::observe::{About, Aside, Attempts, Log, Outcome, Path, Record, Timing, Tokens};
+use crate::observe::{About, Attempts, Log, Outcome, Path, Record, Timing, Tokens};
 use crate::world::World;
 
 /// Watches one request.
@@ -34,11 +34,6 @@ struct Draft {
     trail: Arc<Trail>,
     first_token: Option<Duration>,
     usage: Option<Usage>,
-}
-
-/// Tells of a request that was turned away before any target was considered.
-pub(crate) fn rejected(log: &Log, world: World, errand: &Errand, why: &'static str) {
-    log.aside(world, errand, Aside::Rejected(why));
 }
 
 /// Who answered, and at what price.

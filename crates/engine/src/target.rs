@@ -217,8 +217,9 @@ pub struct Chain {
     pub(crate) targets: Vec<Arc<Target>>,
     pub(crate) rules: Rules,
     pub(crate) demand: Option<Demand>,
-    /// A route of the operator's, and not models that callers named.
-    pub(crate) routed: bool,
+    /// The most calls that an operator wrote down for any of its routes; callers who name further models do not get
+    /// more.
+    pub(crate) max_calls: Option<u32>,
 }
 
 impl Chain {

@@ -7,7 +7,8 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, Sleep};
-use unfail_policy::time::{Random, Time, Wall};
+pub use unfail_policy::time::Time;
+use unfail_policy::time::{Random, Wall};
 
 /// Clock of one process: monotonic time counts from its creation.
 #[derive(Debug, Clone, Copy)]

@@ -16,11 +16,13 @@ use unfail_sim::{Hint, Provider, Refusal, Script, Speaks};
 use unfail_wire::chat::{ChatRequest, Message, Part, Role};
 
 /// One secret, whatever it is called.
-struct One;
+struct One(&'static str);
+
+const SECRET: &str = "sk-test-0123456789";
 
 impl Secrets for One {
     fn env(&self, _: &str) -> Option<String> {
-        Some("sk-test-0123456789".to_owned())
+        Some(self.0.to_owned())
     }
 
     fn file(&self, _: &Path) -> io::Result<String> {
@@ -29,11 +31,15 @@ impl Secrets for One {
 }
 
 fn config(provider: &Provider, routes: &str) -> Config {
+    config_with(SECRET, provider, routes)
+}
+
+fn config_with(secret: &'static str, provider: &Provider, routes: &str) -> Config {
     let url = provider.base_url();
     let text = format!(
         "[providers.own]\nwire = \"openai-chat\"\nbase_url = \"{url}/v1\"\nkeys = [\"env:OWN\"]\n{routes}"
     );
-    let (config, report) = load("unfail.toml", text.as_bytes(), &One);
+    let (config, report) = load("unfail.toml", text.as_bytes(), &One(secret));
     config.unwrap_or_else(|| panic!("{report}"))
 }
 
@@ -148,4 +154,26 @@ async fn further_names_widen_no_tight_limit() {
     let (provider, engine) = stage(Script::always(Refusal::ServerError), routes);
     assert_eq!(ask(&engine, "main", &["own/c", "own/d"]).await, "own:transient");
     assert_eq!(provider.count(), 1);
+}
+
+/// Where nobody wrote a limit, there is room to call whatever the caller names as well.
+#[tokio::test]
+async fn further_names_are_called_where_no_limit_was_written() {
+    let routes = "[routes.main]\nchain = [\"own/a\", \"own/b\", \"own/c\", \"own/d\"]\n";
+    let (provider, engine) = stage(Script::first([Refusal::ServerError; 4]), routes);
+    let told = ask(&engine, "main", &["own/e"]).await;
+    assert!(told.ends_with("own:ok"), "{told}");
+    assert_eq!(provider.count(), 5);
+}
+
+/// What is remembered of a key is remembered of that key: another one in its place begins anew.
+#[tokio::test]
+async fn a_key_that_was_replaced_is_used_at_once() {
+    let routes = format!("[routes.main]\nchain = [\"own/m\"]\n{ONCE}");
+    let (provider, engine) = stage(Script::first([Refusal::Unauthorized]), &routes);
+    assert_eq!(ask(&engine, "main", &[]).await, "own:auth");
+    engine.reload(config(&provider, &routes)).unwrap();
+    assert_eq!(ask(&engine, "main", &[]).await, "own:resting(credential)");
+    engine.reload(config_with("sk-another-9876543210", &provider, &routes)).unwrap();
+    assert_eq!(ask(&engine, "main", &[]).await, "own:ok");
 }

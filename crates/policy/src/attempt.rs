@@ -111,12 +111,18 @@ impl Rules {
         Self { max_calls: if roomy { self.max_calls.max(count(after)) } else { self.max_calls }, ..self }
     }
 
-    /// The time that a call sent now has until `deadline`, when there are `others` to call if it fails.
-    fn limits(&self, deadline: Time, now: Time, others: bool) -> Limits {
+    /// The time there is for a call sent now, and the share of it that one target gets while others are left: a target
+    /// that hangs must not use up the time of those that would answer.
+    fn time(deadline: Time, now: Time) -> (Duration, Duration) {
         let remaining = deadline.since(now);
         let most = remaining - SLACK.min(remaining / 2);
-        // A target that hangs must not use up the time of those that would answer: half is left to them.
-        let share = if others { most / 2 } else { most };
+        (most, most / 2)
+    }
+
+    /// The time that a call sent now has until `deadline`, when there are `others` to call if it fails.
+    fn limits(&self, deadline: Time, now: Time, others: bool) -> Limits {
+        let (most, half) = Self::time(deadline, now);
+        let share = if others { half } else { most };
         Limits {
             connect: self.connect.min(most),
             first_token: self.first_token.min(share),
@@ -221,6 +227,9 @@ pub enum Outcome {
 pub trait Gates {
     /// May `target` be called now, within these limits? After [`Answer::Go`] the call follows at once.
     fn ask(&mut self, target: usize, now: Time, limits: &Limits) -> Answer;
+
+    /// When `target` opens, as far as is known at `now`; not later than that for one that is open. Changes nothing.
+    fn opens(&self, target: usize, now: Time) -> Time;
 }
 
 /// Whether a target may be called.
@@ -369,7 +378,7 @@ impl Attempt {
             return step;
         }
         match self.first_ready(now, gates) {
-            Ok(target) => self.send(target, now),
+            Ok((target, limits)) => self.send(target, now, limits),
             Err(Some(opening)) if self.in_time(opening) => Step::Wait { until: opening },
             Err(_) => {
                 let kind = self.exhausted();
@@ -459,11 +468,12 @@ impl Attempt {
             return Some(Step::Wait { until: ready });
         }
         self.again = None;
-        (now >= ready && self.ask(target, now, gates).is_ok()).then(|| self.send(target, now))
+        let leave = (now >= ready).then(|| self.ask(target, now, gates));
+        leave?.ok().map(|limits| self.send(target, now, limits))
     }
 
     /// The first open target, those not called yet before the others; else the soonest opening.
-    fn first_ready(&mut self, now: Time, gates: &mut dyn Gates) -> Result<usize, Option<Time>> {
+    fn first_ready(&mut self, now: Time, gates: &mut dyn Gates) -> Result<(usize, Limits), Option<Time>> {
         let mut soonest: Option<Time> = None;
         for called in [false, true] {
             for target in 0..self.seats.len() {
@@ -475,7 +485,7 @@ impl Attempt {
                     ready
                 } else {
                     match self.ask(target, now, gates) {
-                        Ok(()) => return Ok(target),
+                        Ok(limits) => return Ok((target, limits)),
                         Err(until) => until,
                     }
                 };
@@ -499,9 +509,10 @@ impl Attempt {
         moment + SLACK <= self.deadline
     }
 
-    fn ask(&mut self, target: usize, now: Time, gates: &mut dyn Gates) -> Result<(), Time> {
-        match gates.ask(target, now, &self.limits(target, now)) {
-            Answer::Go => Ok(()),
+    fn ask(&mut self, target: usize, now: Time, gates: &mut dyn Gates) -> Result<Limits, Time> {
+        let limits = self.limits(target, now, gates);
+        match gates.ask(target, now, &limits) {
+            Answer::Go => Ok(limits),
             Answer::Closed { until, why } => {
                 self.record_closed(target, now, why, until);
                 if let Some(seat) = self.seats.get_mut(target) {
@@ -512,8 +523,7 @@ impl Attempt {
         }
     }
 
-    fn send(&mut self, target: usize, now: Time) -> Step {
-        let limits = self.limits(target, now);
+    fn send(&mut self, target: usize, now: Time, limits: Limits) -> Step {
         if let Some(seat) = self.seats.get_mut(target) {
             *self.counts.of(seat.calls, self.counts.calls()) += 1;
             seat.calls += 1;
@@ -524,11 +534,15 @@ impl Attempt {
         Step::Send { target, limits }
     }
 
-    /// The time that a call to `target` has when it is sent now.
-    fn limits(&self, target: usize, now: Time) -> Limits {
+    /// The time that a call to `target` has when it is sent now. Others count only if they can be called before its
+    /// share of the time is over.
+    fn limits(&self, target: usize, now: Time, gates: &dyn Gates) -> Limits {
         let one_more = self.spent().saturating_add(1) < self.rules.max_calls;
+        let (_, share) = Rules::time(self.deadline, now);
+        let in_time = |other: usize, seat: &Seat| seat.ready.max(gates.opens(other, now)) <= now + share;
         let mut seats = self.seats.iter().enumerate();
-        let others = one_more && seats.any(|(other, seat)| other != target && self.callable(seat));
+        let others = one_more
+            && seats.any(|(other, seat)| other != target && self.callable(seat) && in_time(other, seat));
         let calm = self.rules.limits(self.calm, now, others);
         let limits = self.rules.limits(self.deadline, now, others);
         let hurry = Hurry {

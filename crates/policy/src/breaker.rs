@@ -347,6 +347,11 @@ impl Breaker {
         }
     }
 
+    /// What came of the call says nothing about the target: a probe or a ramp's token is given back.
+    pub fn excused(&mut self, permit: Permit) {
+        self.give_back(&permit);
+    }
+
     /// Reports a fault as its class demands: the one place where classes meet the breaker.
     pub fn settle(&mut self, permit: Permit, now: Time, fault: &Fault) {
         if fault.blame != Blame::Target {

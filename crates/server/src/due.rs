@@ -6,14 +6,24 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Sleep;
 use unfail_engine::answer::Head;
-use unfail_engine::world::World;
+use unfail_engine::world::{Time, World};
 
 /// One connection's: shared by its socket and the request on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Due {
-    bell: Arc<Mutex<Option<Pin<Box<Sleep>>>>>,
+    bell: Arc<Mutex<Bell>>,
     /// How long what is left of an answer may take beyond its request's deadline.
     grace: Duration,
+}
+
+#[derive(Debug, Default)]
+enum Bell {
+    /// No answer is on its way.
+    #[default]
+    None,
+    /// One is, and nobody had to wait for its caller yet.
+    At(Time, World),
+    Set(Pin<Box<Sleep>>),
 }
 
 impl Due {
@@ -23,24 +33,28 @@ impl Due {
 
     /// Another request begins.
     pub(crate) fn clear(&self) {
-        *self.lock() = None;
+        *self.lock() = Bell::None;
     }
 
     /// The answer is on its way.
     pub(crate) fn set(&self, head: &Head, world: World) {
-        *self.lock() = Some(Box::pin(world.sleep_until(head.deadline + self.grace)));
+        *self.lock() = Bell::At(head.deadline + self.grace, world);
     }
 
     /// Ready when the time is over; asked while the caller takes nothing.
     pub(crate) fn poll_over(&self, context: &mut Context<'_>) -> Poll<()> {
-        match &mut *self.lock() {
-            Some(bell) => bell.as_mut().poll(context),
-            None => Poll::Pending,
+        let mut bell = self.lock();
+        if let Bell::At(at, world) = &*bell {
+            *bell = Bell::Set(Box::pin(world.sleep_until(*at)));
+        }
+        match &mut *bell {
+            Bell::Set(sleep) => sleep.as_mut().poll(context),
+            Bell::None | Bell::At(..) => Poll::Pending,
         }
     }
 
     /// A poisoned bell rings all the same.
-    fn lock(&self) -> MutexGuard<'_, Option<Pin<Box<Sleep>>>> {
+    fn lock(&self) -> MutexGuard<'_, Bell> {
         self.bell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! Reads the configuration for a command: the file if there is one, the environment otherwise.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use unfail_config::{Config, Report, Secrets};
 
@@ -44,7 +44,8 @@ fn whole(path: &Path) -> io::Result<Vec<u8>> {
     if about.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
     }
-    if !about.is_file() {
+    // What is named as a device was meant: `/dev/stdin`, or what a shell puts in place of `<(…)`.
+    if !about.is_file() && !path.starts_with("/dev") {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "it is not a regular file"));
     }
     if about.len() > LARGEST {
@@ -53,7 +54,9 @@ fn whole(path: &Path) -> io::Result<Vec<u8>> {
             format!("it is larger than {LARGEST} bytes"),
         ));
     }
-    std::fs::read(path)
+    let mut bytes = Vec::new();
+    io::Read::take(std::fs::File::open(path)?, LARGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The environment and the files beside the configuration.

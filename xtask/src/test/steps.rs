@@ -53,11 +53,9 @@ fn lock(_: &Options) -> Outcome {
     }
 }
 
-fn deny(options: &Options) -> Outcome {
+fn deny(_: &Options) -> Outcome {
     if !shell::answers("cargo-deny", &[]) {
-        if !options.long {
-            return Outcome::Skipped("cargo-deny is not installed (`--long` installs it)".to_owned());
-        }
+        println!("cargo-deny is not installed: building it, which takes some minutes once");
         if let Err(why) = shell::shown(shell::cargo(&["install", "cargo-deny", "--locked"]), |_| {}) {
             return Outcome::failed(why);
         }

@@ -102,13 +102,14 @@ fn route(section: &Section, chain: Vec<TargetRef>) -> Route {
         name: section.name.clone(),
         chain: Vec::new(),
         rules,
+        max_calls: section.count("max_calls").map(|_| section.small("max_calls")),
         breaker: breaker(section),
         schema: None,
         max_output_tokens: section.count("max_output_tokens"),
     };
     let mut route = empty.over(chain);
-    if section.count("max_calls").is_some() {
-        route.rules.max_calls = section.small("max_calls");
+    if let Some(max_calls) = route.max_calls {
+        route.rules.max_calls = max_calls;
     }
     route
 }

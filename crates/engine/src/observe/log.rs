@@ -30,13 +30,7 @@ impl Log {
         Ok((Self { queue: Some(queue) }, guard))
     }
 
-    /// Lines that could not be kept.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.queue.as_ref().map_or(0, Queue::dropped)
-    }
-
-    /// Writes a record's line, or drops and counts it.
+    /// Writes a record's line, or drops and counts it where there is no room.
     pub(crate) fn tell(&self, record: &Record) {
         let Some(queue) = &self.queue else { return };
         queue.tell(|lines| {

@@ -75,11 +75,6 @@ impl Queue {
         Ok((Self { book: book.clone() }, LogGuard { writer: Some(thread), book }))
     }
 
-    /// Lines that could not be kept.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.book.dropped.load(Ordering::Relaxed)
-    }
-
     /// Lets `write` append one line with its end, or counts it as dropped where there is no room.
     pub(crate) fn tell(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(page) = self.book.pages.get(page_of_this_thread()) else { return };
@@ -143,18 +138,15 @@ impl<W: Write> Writer<W> {
         let mut lines = Vec::new();
         loop {
             let stopping = self.book.stop.load(Ordering::Acquire);
-            let dropped = self.book.dropped.load(Ordering::Relaxed);
-            if dropped > self.told {
-                lines.extend_from_slice((self.missing)(dropped - self.told).as_bytes());
-            }
             self.take(&mut lines);
-            if lines.is_empty() {
-                if stopping {
-                    return;
-                }
+            let nothing = lines.is_empty();
+            // Where there is nothing else to hand on, it can wait.
+            let handed_on = (nothing && !stopping) || self.hand_on(&mut lines);
+            if stopping && (nothing || !handed_on) {
+                return;
+            }
+            if nothing || !handed_on {
                 std::thread::park_timeout(IDLE);
-            } else {
-                self.hand_on(&mut lines, dropped);
             }
             if !self.book.stop.load(Ordering::Acquire) {
                 std::thread::sleep(GATHER);
@@ -176,16 +168,23 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    fn hand_on(&mut self, lines: &mut Vec<u8>, dropped: u64) {
-        match self.sink.write_all(lines).and_then(|()| self.sink.flush()) {
-            Ok(()) => self.told = dropped,
-            Err(_) => {
-                let lost = lines.split_inclusive(|byte| *byte == b'\n').count();
-                self.book.dropped.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
-            }
+    /// Hands the lines to the sink, behind the number of those that were dropped before them; `false` when it takes
+    /// nothing, and they are dropped as well.
+    fn hand_on(&mut self, lines: &mut Vec<u8>) -> bool {
+        let dropped = self.book.dropped.load(Ordering::Relaxed);
+        let missing = if dropped > self.told { (self.missing)(dropped - self.told) } else { String::new() };
+        let sink = &mut self.sink;
+        let written = sink.write_all(missing.as_bytes()).and_then(|()| sink.write_all(lines));
+        let handed_on = written.and_then(|()| sink.flush()).is_ok();
+        if handed_on {
+            self.told = dropped;
+        } else {
+            let lost = lines.split_inclusive(|byte| *byte == b'\n').count();
+            self.book.dropped.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         lines.clear();
         lines.shrink_to(PAGES * PAGE_ROOM);
+        handed_on
     }
 }
 
@@ -248,7 +247,11 @@ mod tests {
         let long = "x".repeat((1 << 20) - 1);
         let (room, sent) = (PAGE_BYTES_MAX >> 20, 20);
         (0..sent).for_each(|_| line(&queue, &long));
-        assert_eq!(queue.dropped(), (sent - room) as u64, "as many as there is room for are kept");
+        assert_eq!(
+            queue.book.dropped.load(Ordering::Relaxed),
+            (sent - room) as u64,
+            "as many as there is room for are kept"
+        );
         drop(go);
         std::thread::sleep(20 * GATHER);
         drop(guard);
@@ -272,6 +275,38 @@ mod tests {
         drop(guard);
         let text = text(&written);
         let whole: std::collections::BTreeSet<&str> = text.lines().collect();
-        assert_eq!((text.lines().count(), whole.len(), queue.dropped()), (6_000, 6_000, 0));
+        assert_eq!(
+            (text.lines().count(), whole.len(), queue.book.dropped.load(Ordering::Relaxed)),
+            (6_000, 6_000, 0)
+        );
+    }
+
+    /// Takes nothing once it is closed, and counts how often it was asked.
+    struct Closed(Arc<AtomicUsize>);
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_sink_that_is_closed_is_left_alone() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let missing = |count| format!("dropped {count}\n");
+        let (queue, guard) = Queue::to("test", missing, Closed(asked.clone())).unwrap();
+        (0..3).for_each(|_| line(&queue, "a line"));
+        std::thread::sleep(100 * GATHER);
+        assert!((1..=3).contains(&asked.load(Ordering::Relaxed)), "{asked:?} writes");
+        assert_eq!(queue.book.dropped.load(Ordering::Relaxed), 3, "what it did not take, and nothing else");
+        let clock = unfail_sim::clock::Clock::start();
+        drop(guard);
+        assert!(clock.now() < FAREWELL / 4, "{:?}", clock.now());
+        assert!(asked.load(Ordering::Relaxed) <= 4);
     }
 }

@@ -61,6 +61,10 @@ impl Gates for Listed {
         let until = self.opens[target];
         if now < until { Answer::Closed { until, why: Why::Limited } } else { Answer::Go }
     }
+
+    fn opens(&self, target: usize, _: Time) -> Time {
+        self.opens[target]
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -322,20 +326,28 @@ fn a_hurried_caller_explains_only_what_it_shortened() {
     }
 }
 
-/// Half of the time is left to the others, or more if the route says so; the last one has all of it.
+/// Half of the time is left to the others, or more if the route says so; the last one that can be called has all of
+/// it.
 #[test]
 fn a_whole_answer_has_the_routes_time_while_others_are_left() {
     let made = Made { credential: 0, window: None, allowed: true };
-    for (chain, answer, deadline, whole) in
-        [(2, 20.0, 600.0, 20.0), (2, 20.0, 30.0, 14.875), (1, 20.0, 600.0, 599.75)]
-    {
+    for (chain, rests, answer, deadline, whole) in [
+        (2, 0.0, 20.0, 600.0, 20.0),
+        (2, 0.0, 20.0, 30.0, 14.875),
+        (1, 0.0, 20.0, 600.0, 599.75),
+        (2, 200.0, 20.0, 600.0, 20.0),
+        (2, 400.0, 20.0, 600.0, 599.75),
+        (3, 900.0, 20.0, 30.0, 29.75),
+    ] {
         let rules = Rules { answer: secs(answer), ..Rules::default() };
         let plan = made_plan(&vec![made.clone(); chain], 1);
         let mut attempt = Attempt::new(rules, &plan, Time::ZERO, Time::ZERO + secs(deadline));
-        let mut gates = Listed { opens: vec![Time::ZERO; chain], asked: Vec::new() };
+        let mut opens = vec![Time::ZERO + secs(rests); chain];
+        opens[0] = Time::ZERO;
+        let mut gates = Listed { opens, asked: Vec::new() };
         match attempt.next(Time::ZERO, &mut SplitMix64::new(1), &mut gates) {
             Step::Send { limits, .. } => {
-                assert_eq!(limits.whole, secs(whole), "{chain} targets, {deadline} s")
+                assert_eq!(limits.whole, secs(whole), "{chain} targets, {rests} s, {deadline} s");
             }
             other => panic!("{other:?}"),
         }

@@ -336,6 +336,10 @@ impl Gates for Remembered {
             _ => Answer::Go,
         }
     }
+
+    fn opens(&self, target: usize, now: Time) -> Time {
+        self.closed[target].map_or(now, |(until, _)| until)
+    }
 }
 
 fn told(story: &Story) -> String {

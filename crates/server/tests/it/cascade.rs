@@ -161,6 +161,18 @@ async fn a_provider_that_hangs_holds_a_whole_answer_no_longer_than_the_route_all
     .await;
 }
 
+/// A target that rests until after the deadline is no other to leave time for.
+#[tokio::test]
+async fn who_is_alone_has_all_the_time_also_beside_targets_that_rest() {
+    let plot = Plot::default().cast(Speaks::OpenAiChat, always("answer:1500:0"));
+    let plot = plot.cast(Speaks::OpenAiChat, always("unauthorized")).route("answer = \"500ms\"");
+    let stage = plot.route("deadline = \"20s\"").open().await;
+    let refused = stage.send(Way::OpenAi, &[], &Way::OpenAi.body(&target("birch"), "hello", false)).await;
+    assert_eq!(refused.trail(), "birch:auth", "{refused:?}");
+    let told = stage.ask(Way::OpenAi, false).await;
+    assert_eq!((told.trail(), told.is_complete()), ("alder:ok", true), "{told:?}");
+}
+
 #[tokio::test]
 async fn slow_and_packed_answers_are_answers() {
     let acts = ["slow-drip:64:3", "gzip-forced", "gzip", "answer:50:2", "big-body:3000", "every-byte"];

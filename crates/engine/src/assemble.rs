@@ -118,9 +118,11 @@ impl Workshop {
         if let Some(cap) = route.max_output_tokens {
             traits.max_output = Some(traits.max_output.map_or(cap, |most| most.min(cap)));
         }
+        // At another address it is another account and another limit, whatever it is called.
+        let place = provider.endpoint.place();
         let names = DomainNames {
-            credential: format!("{}\u{0}{}", reference.provider, credential.name),
-            limit: format!("{label}\u{0}{}", credential.name),
+            credential: format!("{place}\u{0}{}\u{0}{}", reference.provider, credential.name),
+            limit: format!("{place}\u{0}{label}\u{0}{}", credential.name),
             breaker: reference.clone(),
         };
         Target::new(TargetParts {

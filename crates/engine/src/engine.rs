@@ -8,10 +8,11 @@ use unfail_policy::attempt::{
     Answer as May, Attempt, Entry, EntryResult, Failure as Exhausted, FailureKind, Gates, Limits, OnRefusal,
     Outcome, Step, Verdict, Why,
 };
-use unfail_policy::classify::{Blame, Class, Fault};
+use unfail_policy::classify::{Blame, Class, Fault, Phase, Signal, classify};
 use unfail_policy::plan::{Skip, plan};
 use unfail_policy::time::Time;
 use unfail_wire::chat::Usage;
+use unfail_wire::target::ErrorQuirk;
 
 use crate::alarm::Alarm;
 use crate::answer::{Answer, AnswerStream, Content, Head, StreamParts};
@@ -146,35 +147,35 @@ impl Engine {
     /// [`Failure`] says whose fault it is, what to do and when.
     pub async fn answer(&self, call: Call<'_>) -> Result<Answer, Box<Failure>> {
         let primary = call.chain.targets.first().map(|target| target.label.clone());
-        let mut recorder =
+        let recorder =
             Recorder::new(self.log.clone(), self.world, &call.errand, call.chain.name.clone(), primary);
         let plan = plan(&call.ask.needs(), &call.chain.facts());
         let started = call.errand.started;
         let deadline = call.errand.deadline.map_or(Time::MAX, |length| started + length);
-        let mut attempt = Attempt::new(call.chain.rules, &plan, started, deadline);
+        let attempt = Attempt::new(call.chain.rules, &plan, started, deadline);
+        let mut course = Course { engine: self, chain: &call.chain, attempt, recorder: Some(recorder) };
         let shift = self.duty.begin();
         let ran = tokio::select! {
             biased;
-            ran = self.run(&call, &mut attempt) => Some(ran),
+            ran = self.run(&call, &mut course.attempt) => Some(ran),
             () = shift.over() => None,
         };
-        let (found, limits) = match ran {
-            Some(Ok(found)) => found,
+        let ended = course.end("unfail stops");
+        let Some((trail, mut recorder)) = ended else { return Err(Box::new(stopped(Arc::default()))) };
+        match ran {
+            Some(Ok((found, limits))) => Ok(commit(found, limits, trail, (self.world, recorder, shift))),
             None => {
-                let failure = Box::new(stopped(self.trail(&call.chain, &attempt)));
+                let failure = Box::new(stopped(trail));
                 recorder.stopped(&failure);
-                return Err(failure);
+                Err(failure)
             }
             Some(Err(exhausted)) => {
-                let trail = self.trail(&call.chain, &attempt);
-                let class = class_of(&exhausted, &attempt);
+                let class = class_of(&exhausted, &course.attempt);
                 let failure = Box::new(failure(*exhausted, trail, &call.chain));
                 recorder.failed(&failure, Some(class));
-                return Err(failure);
+                Err(failure)
             }
-        };
-        let trail = self.trail(&call.chain, &attempt);
-        Ok(commit(found, limits, trail, (self.world, recorder, shift)))
+        }
     }
 
     /// Performs the machine's steps until it finishes.
@@ -275,6 +276,37 @@ impl Engine {
             calls: attempt.calls(),
             retries: attempt.retries(),
         })
+    }
+}
+
+/// One request on its way to an answer; tells of what was tried for it also when its caller just leaves.
+struct Course<'a> {
+    engine: &'a Engine,
+    chain: &'a Chain,
+    attempt: Attempt,
+    /// Taken at the end.
+    recorder: Option<Recorder>,
+}
+
+impl Course<'_> {
+    /// Whatever was tried, a call that is still under way included: that one ends for this reason.
+    fn end(&mut self, why: &str) -> Option<(Arc<Trail>, Recorder)> {
+        let recorder = self.recorder.take()?;
+        if self.attempt.is_calling() {
+            let world = self.engine.world;
+            let gone = classify(&Signal::CallerGone, ErrorQuirk::None, Phase::Sent, world.wall());
+            let gone = Fault { message: why.to_owned(), gist: why.into(), ..gone };
+            self.attempt.saw(world.now(), Outcome::Failed(gone));
+        }
+        Some((self.engine.trail(self.chain, &self.attempt), recorder))
+    }
+}
+
+impl Drop for Course<'_> {
+    fn drop(&mut self) {
+        if let Some((trail, recorder)) = self.end("the caller left") {
+            recorder.left(trail);
+        }
     }
 }
 

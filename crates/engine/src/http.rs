@@ -244,7 +244,8 @@ impl Pools {
             .http2_initial_stream_window_size(H2_STREAM_WINDOW)
             .http2_initial_connection_window_size(H2_CONNECTION_WINDOW);
         let http2 = builder.build(Marking { inner: connector().enable_all_versions().wrap_connector(tcp()) });
-        Self { http1: Pool::new(connector().enable_http1().wrap_connector(tcp()), world), http2 }
+        let marking = Marking { inner: connector().enable_http1().wrap_connector(tcp()) };
+        Self { http1: Pool::new(marking, world), http2 }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Shared connections that remember whether they were used, since only one that was can have gone stale, and how
+//! Connections that remember whether they were used, since only one that was can have gone stale, and how
 //! often they brought something, since only one that brings nothing can be dead.
 
 use http::Uri;
@@ -44,6 +44,11 @@ impl Used {
     pub(crate) fn heard(&self) -> Heard {
         Heard(self.0.reads.load(Ordering::Relaxed))
     }
+
+    /// Nothing has come since, or nothing but the end: what came and broke off was read at least twice.
+    pub(crate) fn at_most_the_end_since(&self, before: Heard) -> bool {
+        self.heard().0 <= before.0 + 1
+    }
 }
 
 /// A connector whose connections remember whether they have been used.
@@ -74,6 +79,13 @@ impl Service<Uri> for Marking {
 pub(crate) struct Marked {
     stream: Stream,
     used: Used,
+}
+
+impl Marked {
+    /// What is remembered of it.
+    pub(crate) fn used(&self) -> Used {
+        self.used.clone()
+    }
 }
 
 impl Connection for Marked {

@@ -10,8 +10,6 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::Executor;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,6 +20,7 @@ use tower_service::Service;
 use unfail_policy::classify::{Limit, Transport};
 use unfail_policy::time::Time;
 
+use crate::marking::{Marking, Used};
 use crate::trouble::{HeadLimits, STALE, Trouble, deepest, unconnected};
 use crate::world::World;
 
@@ -59,6 +58,11 @@ impl Origin {
         builder.path_and_query(path).build().ok()
     }
 
+    /// `https://api.example.com`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// As the `host` header says it.
     pub(crate) fn host(&self) -> HeaderValue {
         self.host.clone()
@@ -70,12 +74,17 @@ fn is_default(scheme: &Scheme, port: u16) -> bool {
 }
 
 /// A handle on a connection. The task that drives it ends with the handle, or with the connection.
-type Connection = SendRequest<Full<Bytes>>;
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// Knows what came by it.
+    used: Used,
+}
 
 /// Idle connections of one runtime: a runtime must not use connections that another one drives.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    connector: HttpsConnector<HttpConnector>,
+    connector: Marking,
     shelf: Arc<Shelf>,
     world: World,
 }
@@ -111,7 +120,7 @@ enum Missed {
 }
 
 impl Pool {
-    pub(crate) fn new(connector: HttpsConnector<HttpConnector>, world: World) -> Self {
+    pub(crate) fn new(connector: Marking, world: World) -> Self {
         Self { connector, shelf: Arc::default(), world }
     }
 
@@ -155,7 +164,7 @@ impl Pool {
         let mut idle = self.shelf.lock();
         let known = idle.connections.get_mut(&origin.name)?;
         while let Some((since, connection)) = known.pop() {
-            if now.since(since) < IDLE && connection.is_ready() {
+            if now.since(since) < IDLE && connection.sender.is_ready() {
                 return Some(self.lease(connection, origin));
             }
         }
@@ -169,8 +178,11 @@ impl Pool {
             let nowhere = || Trouble::Fault(Transport::Connect, "the URL leads nowhere".to_owned());
             let url = origin.with("/").ok_or_else(nowhere)?;
             let stream = connector.call(url).await.map_err(|error| self.refused(unconnected(&*error)))?;
+            let used = stream.used();
             let handshake = http1::handshake(stream).await;
-            handshake.map_err(|error| Trouble::Fault(Transport::Connect, deepest(&error)))
+            let (sender, driver) =
+                handshake.map_err(|error| Trouble::Fault(Transport::Connect, deepest(&error)))?;
+            Ok((Connection { sender, used }, driver))
         };
         let late = if limits.head <= limits.connected { Limit::FirstToken } else { Limit::Connect };
         let (connection, driver) =
@@ -203,18 +215,21 @@ impl Lease {
         until: Time,
         reused: bool,
     ) -> Result<Response<Incoming>, Missed> {
-        let sent = self.world.now();
-        let answered = within(self.world, until, self.connection.try_send_request(request)).await;
+        let (sent, heard) = (self.world.now(), self.connection.used.heard());
+        let answered = within(self.world, until, self.connection.sender.try_send_request(request)).await;
         match answered {
             Some(Ok(response)) => Ok(response),
             None => Err(Missed::Trouble(Trouble::Late(Limit::FirstToken))),
             Some(Err(mut error)) => match error.take_message() {
                 Some(unsent) => Err(Missed::Unsent(Box::new(unsent))),
                 None => {
-                    let stale = reused && self.world.now().since(sent) < STALE;
+                    let error = error.into_error();
+                    let soon = reused && self.world.now().since(sent) < STALE;
+                    let silent = !error.is_parse() && self.connection.used.at_most_the_end_since(heard);
+                    let stale = soon && silent;
                     let fault =
                         if stale { Transport::StaleConnection } else { Transport::ResetBeforeHeaders };
-                    Err(Missed::Trouble(Trouble::Fault(fault, deepest(&error.into_error()))))
+                    Err(Missed::Trouble(Trouble::Fault(fault, deepest(&error))))
                 }
             },
         }
@@ -222,12 +237,12 @@ impl Lease {
 
     /// The answer was read to its end: the connection may carry another exchange.
     pub(crate) fn finish(mut self) {
-        if self.connection.is_ready() {
+        if self.connection.sender.is_ready() {
             return self.put_back();
         }
         // The end of the body has been seen, the connection's own task has not run since.
         TokioExecutor::new().execute(async move {
-            if self.connection.ready().await.is_ok() {
+            if self.connection.sender.ready().await.is_ok() {
                 self.put_back();
             }
         });
@@ -285,7 +300,7 @@ async fn sweep(sweeper: Sweeper, world: World) {
         let now = world.now();
         let mut idle = shelf.lock();
         idle.connections.retain(|_, known| {
-            known.retain(|(since, connection)| now.since(*since) < IDLE && !connection.is_closed());
+            known.retain(|(since, connection)| now.since(*since) < IDLE && !connection.sender.is_closed());
             !known.is_empty()
         });
         if idle.connections.is_empty() {

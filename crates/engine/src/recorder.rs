@@ -116,6 +116,13 @@ impl Recorder {
         self.tell(Outcome::Failed, class);
     }
 
+    /// The caller left before there was an answer.
+    pub(crate) fn left(mut self, trail: Arc<Trail>) {
+        if let Some(draft) = &mut self.draft {
+            draft.trail = trail;
+        }
+    }
+
     /// unfail had to stop before the end.
     pub(crate) fn stopped(&mut self, failure: &Failure) {
         if let Some(draft) = &mut self.draft {

@@ -42,6 +42,11 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Where it is: the base URL.
+    pub(crate) fn place(&self) -> String {
+        format!("{}{}", self.origin.name(), self.base_path)
+    }
+
     /// The address of `path` as a request line of the endpoint's protocol has it.
     fn uri(&self, path: &str) -> Option<Uri> {
         if self.protocol.http2 { self.origin.with(path) } else { path.parse().ok() }

@@ -391,14 +391,7 @@ impl Attempt {
     pub fn saw(&mut self, now: Time, outcome: Outcome) {
         let (target, since) = match self.state {
             State::Calling { seat, since } => (seat, since),
-            State::Done(Verdict::Committed { target }) => {
-                // Too late to change anything but the record.
-                if let Outcome::Failed(fault) | Outcome::Lost(fault) = outcome {
-                    self.record(target, now, Duration::ZERO, failed_entry(&fault));
-                }
-                return;
-            }
-            State::Choosing | State::Done(Verdict::Failed(_)) => return,
+            State::Choosing | State::Done(_) => return,
         };
         self.state = State::Choosing;
         match outcome {
@@ -424,6 +417,12 @@ impl Attempt {
                 self.failed(target, now, fault);
             }
         }
+    }
+
+    /// A call is under way.
+    #[must_use]
+    pub const fn is_calling(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
     }
 
     /// Everything that happened, in order.

@@ -411,8 +411,11 @@ fn from_answer(answer: &Answer<'_>, headers: &dyn Headers, wall: Wall) -> Fault 
         close,
         wait,
         same_target: if may_pass { SameTarget::Once } else { SameTarget::Never },
-        blame: if condition == Condition::Generation && !is_server_fault(answer.status) {
-            // The provider checked what its model said against what the request asked for.
+        blame: if answer.status == Some(LOOP_DETECTED)
+            || (condition == Condition::Generation && !is_server_fault(answer.status))
+        {
+            // A gateway behind this one has seen the request before; or the provider checked what its model said
+            // against what the request asked for.
             Blame::Request
         } else {
             Blame::Target
@@ -425,6 +428,9 @@ fn from_answer(answer: &Answer<'_>, headers: &dyn Headers, wall: Wall) -> Fault 
         param: body.param.as_deref().map(Into::into),
     }
 }
+
+/// RFC 5842 §7.2.
+const LOOP_DETECTED: u16 = 508;
 
 /// A status by which a provider says that something of its own failed.
 fn is_server_fault(status: Option<u16>) -> bool {

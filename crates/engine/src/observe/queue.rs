@@ -69,7 +69,7 @@ impl Queue {
         sink: impl Write + Send + 'static,
     ) -> std::io::Result<(Self, LogGuard)> {
         let book = Arc::new(Book::default());
-        let mut writer = Writer { book: book.clone(), sink, missing, told: 0 };
+        let mut writer = Writer { book: book.clone(), sink, missing, told: 0, broken: false };
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || writer.run())?;
         *lock(&book.writer) = Some(thread.thread().clone());
         Ok((Self { book: book.clone() }, LogGuard { writer: Some(thread), book }))
@@ -130,6 +130,8 @@ struct Writer<W> {
     missing: Missing,
     /// Dropped lines that have been told of.
     told: u64,
+    /// The sink took a part of a line and not the rest.
+    broken: bool,
 }
 
 impl<W: Write> Writer<W> {
@@ -169,22 +171,50 @@ impl<W: Write> Writer<W> {
     }
 
     /// Hands the lines to the sink, behind the number of those that were dropped before them; `false` when it takes
-    /// nothing, and they are dropped as well.
+    /// no more, and what it did not take is dropped as well.
     fn hand_on(&mut self, lines: &mut Vec<u8>) -> bool {
         let dropped = self.book.dropped.load(Ordering::Relaxed);
-        let missing = if dropped > self.told { (self.missing)(dropped - self.told) } else { String::new() };
-        let sink = &mut self.sink;
-        let written = sink.write_all(missing.as_bytes()).and_then(|()| sink.write_all(lines));
-        let handed_on = written.and_then(|()| sink.flush()).is_ok();
-        if handed_on {
+        let mut missing = String::new();
+        if std::mem::take(&mut self.broken) {
+            missing.push('\n');
+        }
+        if dropped > self.told {
+            missing.push_str(&(self.missing)(dropped - self.told));
+        }
+        let told = self.write(missing.as_bytes()).is_ok();
+        if told {
             self.told = dropped;
-        } else {
-            let lost = lines.split_inclusive(|byte| *byte == b'\n').count();
+        }
+        let taken = if told { self.write(lines) } else { Err(0) };
+        if let Err(taken) = taken {
+            let left = lines.get(taken..).unwrap_or_default();
+            let lost = left.split_inclusive(|byte| *byte == b'\n').count();
             self.book.dropped.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         lines.clear();
         lines.shrink_to(PAGES * PAGE_ROOM);
-        handed_on
+        taken.is_ok()
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// How much was taken before the sink failed.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), usize> {
+        let mut left = bytes;
+        while !left.is_empty() {
+            match self.sink.write(left) {
+                Ok(taken) if taken > 0 => left = left.get(taken..).unwrap_or_default(),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => {
+                    let taken = bytes.len() - left.len();
+                    let last = taken.checked_sub(1).and_then(|last| bytes.get(last));
+                    self.broken |= last.is_some_and(|last| *last != b'\n');
+                    return Err(taken);
+                }
+            }
+        }
+        self.sink.flush().map_err(|_| bytes.len())
     }
 }
 
@@ -308,5 +338,41 @@ mod tests {
         drop(guard);
         assert!(clock.now() < FAREWELL / 4, "{:?}", clock.now());
         assert!(asked.load(Ordering::Relaxed) <= 4);
+    }
+
+    /// Takes ten bytes and fails, then takes everything.
+    struct Torn(Arc<Mutex<Vec<u8>>>, usize);
+
+    impl Write for Torn {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.1 += 1;
+            match self.1 {
+                1 => {
+                    self.0.lock().unwrap().extend_from_slice(&bytes[..10]);
+                    Ok(10)
+                }
+                2 => Err(std::io::ErrorKind::BrokenPipe.into()),
+                _ => {
+                    self.0.lock().unwrap().extend_from_slice(bytes);
+                    Ok(bytes.len())
+                }
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_torn_is_ended_and_counted() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let missing = |count| format!("dropped {count}\n");
+        let (queue, guard) = Queue::to("test", missing, Torn(written.clone(), 0)).unwrap();
+        line(&queue, "whole\ntorn in two\nlost");
+        std::thread::sleep(50 * GATHER);
+        line(&queue, "later");
+        drop(guard);
+        assert_eq!(text(&written), "whole\ntorn\ndropped 2\nlater\n");
     }
 }

@@ -109,6 +109,7 @@ fn what_a_caller_can_bring_about_is_not_the_targets_doing() {
         ("ModelErrorException", 424, Blame::Target),
         ("tool_use_failed", 500, Blame::Target),
         ("server_error", 500, Blame::Target),
+        ("loop_detected", 508, Blame::Request),
     ] {
         let body = ErrorBody { codes: vec![code.to_owned()], ..ErrorBody::default() };
         let signal = Signal::Status { status, headers: &[("", ""); 0], body: &body };

@@ -139,8 +139,14 @@ async fn failures_and_callers_who_leave_are_lines_too() {
             (&"cancelled".into(), &"cancelled".into()),
             "{line}"
         );
-        let answered = if count == 3 { Value::from(target("alder")) } else { Value::Null };
+        let (answered, result) =
+            if count == 3 { (Value::from(target("alder")), "ok") } else { (Value::Null, "cancelled") };
         assert_eq!(line["path"]["final"], answered, "{line}");
+        // What was sent for it is told as well.
+        assert_eq!(
+            (&line["path"]["calls"], &line["path"]["attempts"][0]["result"]),
+            (&1.into(), &result.into())
+        );
     }
 }
 

@@ -1,7 +1,10 @@
 //! Pooled connections that the provider has closed: no fault of the provider's, and the caller never notices.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use unfail_sim::{Act, Break, Provider, Script, Speaks};
@@ -120,5 +123,45 @@ async fn a_reset_on_a_new_connection_is_a_failure() {
         let stage = Plot::pair((wire, wire), script).route(STRICT).open().await;
         assert_eq!(stage.ask(Way::OpenAi, false).await.trail(), "alder:transient,birch:ok", "{wire}");
         assert_eq!(stage.calls(), [1, 1], "{wire}");
+    }
+}
+
+/// What a provider has begun to answer it has read: nothing is sent twice, however soon the rest fails to come.
+#[tokio::test]
+async fn a_connection_that_brought_something_was_not_stale() {
+    let answer =
+        r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"yes"},"finish_reason":"stop"}]}"#;
+    let whole = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
+        answer.len()
+    );
+    for begun in
+        ["HTTP/1.1 200", "HTTP/1.1 200 OK\r\ncontent-", "HTTP/1.1 103 Early\r\n\r\n", "garbage\r\n\r\n"]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let posts = Arc::new(AtomicUsize::new(0));
+        let (counted, whole) = (posts.clone(), whole.clone());
+        let mut provider = JoinSet::new();
+        provider.spawn(async move {
+            while let Ok((mut caller, _)) = listener.accept().await {
+                for reply in [whole.as_str(), begun] {
+                    let mut seen = Vec::new();
+                    // The end of the body that every test sends.
+                    while !seen.ends_with(b"}]}") && !seen.ends_with(b"\"stream\":false}") {
+                        if caller.read_buf(&mut seen).await.unwrap_or(0) == 0 {
+                            break;
+                        }
+                    }
+                    counted.fetch_add(usize::from(seen.starts_with(b"POST")), Ordering::Relaxed);
+                    caller.write_all(reply.as_bytes()).await.ok();
+                }
+            }
+        });
+        let stage = Plot::default().guest(Speaks::OpenAiChat, address).route("max_calls = 1").open().await;
+        assert!(stage.ask(Way::OpenAi, false).await.is_complete(), "{begun:?}");
+        let told = stage.ask(Way::OpenAi, false).await;
+        assert!(told.is_error(502), "{begun:?}: {told:?}");
+        assert_eq!(posts.load(Ordering::Relaxed), 2, "{begun:?}: {told:?}");
     }
 }

@@ -15,6 +15,8 @@ use crate::args::Serve;
 pub(crate) struct Reload {
     pub(crate) engine: Arc<Engine>,
     pub(crate) args: Serve,
+    /// Where the configuration came from at the start.
+    pub(crate) source: String,
     /// What the server was started with, and keeps.
     pub(crate) running: ServerConfig,
 }
@@ -47,6 +49,10 @@ impl Reload {
 
     fn reload(&self) -> Result<String, Error> {
         let Found { config, source, report } = find(&self.args)?;
+        if source != self.source {
+            // What is gone may have been what kept strangers out.
+            return Err(format!("it was read from {}, which is not there any more", self.source).into());
+        }
         if !report.warnings.is_empty() {
             tracing::warn!("{report}");
         }

@@ -64,7 +64,8 @@ fn serve_until_stopped(config: Config, log: Log, start: Start<'_>) -> Result<(),
         .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
     let greeting = greeting(&config, &source, listener.local_addr()?);
     let first = server(config, log)?;
-    let reload = Reload { engine: first.engine.clone(), args: args.clone(), running: settings.clone() };
+    let (engine, args, running) = (first.engine.clone(), args.clone(), settings.clone());
+    let reload = Reload { engine, args, source, running };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut lanes: Vec<Server> = (1..cores).map(|_| first.sibling()).collect();
     lanes.push(first);

@@ -344,6 +344,11 @@ async fn a_hangup_reads_the_configuration_again() {
     served.running.signal("HUP");
     served.running.line("configuration not changed");
     assert_eq!(served.client.post(&served.url, &[], &body).await.unwrap().status, 200);
+    // Nor to serve what the environment would allow: the file may have kept strangers out.
+    std::fs::remove_dir(&path).unwrap();
+    served.running.signal("HUP");
+    served.running.line("not there any more");
+    assert_eq!(served.client.post(&served.url, &[], &body).await.unwrap().status, 200);
     drop(under_way);
     served.stop();
 }

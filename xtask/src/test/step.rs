@@ -7,7 +7,7 @@ use std::process::Command;
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Also fuzz every target for a minute, and install tools that take long to build.
+    /// Also fuzz every target for a minute.
     #[arg(long)]
     pub long: bool,
     /// Run only the named steps.

@@ -3,9 +3,7 @@
 //! Knows nothing about formats or policy: a request goes out under two time limits, a response head comes back, or
 //! a [`Trouble`] that says what the transport did. Redirects are never followed and proxies never used.
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::{CaptureConnection, HttpConnector, capture_connection};
@@ -19,6 +17,7 @@ use tokio::sync::Notify;
 use unfail_policy::classify::{Limit, Transport};
 
 use crate::marking::{Heard, Marking, Used};
+use crate::pieces::Pieces;
 use crate::pool::{IDLE, Lease, Pool};
 use crate::target::Endpoint;
 use crate::tls::{self, Trust};
@@ -75,7 +74,7 @@ impl HttpClient {
     /// to be `fresh` and the endpoint's connections are not shared.
     pub(crate) async fn send(
         &self,
-        request: Request<Full<Bytes>>,
+        request: Request<Pieces>,
         endpoint: &Endpoint,
         limits: HeadLimits,
         fresh: bool,
@@ -179,8 +178,8 @@ impl Flood {
 
 /// A request on a connection that others may use at the same time.
 async fn share(
-    client: &Client<Marking, Full<Bytes>>,
-    mut request: Request<Full<Bytes>>,
+    client: &Client<Marking, Pieces>,
+    mut request: Request<Pieces>,
     limits: HeadLimits,
     world: World,
 ) -> Result<(Response<Incoming>, Shared), Trouble> {
@@ -224,7 +223,7 @@ async fn share(
 #[derive(Debug, Clone)]
 struct Pools {
     http1: Pool,
-    http2: Client<Marking, Full<Bytes>>,
+    http2: Client<Marking, Pieces>,
 }
 
 impl Pools {
@@ -324,7 +323,7 @@ mod tests {
         let mut builder = Client::builder(TokioExecutor::new());
         let inner = HttpsConnectorBuilder::new().with_tls_config(tls::system().unwrap()).https_or_http();
         let connector = Marking { inner: inner.enable_http2().wrap_connector(HttpConnector::new()) };
-        let client: Client<Marking, Full<Bytes>> = builder.http2_only(true).build(connector);
+        let client: Client<Marking, Pieces> = builder.http2_only(true).build(connector);
         let asks = async {
             for _ in 1..answers.len() {
                 let response = client.request(post(&uri)).await.unwrap();
@@ -339,8 +338,8 @@ mod tests {
         }
     }
 
-    fn post(uri: &str) -> Request<Full<Bytes>> {
-        Request::post(uri).body(Full::new(Bytes::from_static(b"{}"))).unwrap()
+    fn post(uri: &str) -> Request<Pieces> {
+        Request::post(uri).body(Pieces::new(bytes::Bytes::from_static(b"{}"))).unwrap()
     }
 
     #[tokio::test]

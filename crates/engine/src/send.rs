@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, VIA};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request};
-use http_body_util::Full;
 use std::collections::VecDeque;
 use std::time::Duration;
 use unfail_policy::attempt::Limits;
@@ -23,6 +22,7 @@ use crate::body::{ANSWER_BYTES_MAX, Body};
 use crate::call::{Ask, Translation};
 use crate::fault::{self, Judge};
 use crate::http::HttpClient;
+use crate::pieces::Pieces;
 use crate::reader::{Reader, Silence};
 use crate::target::Target;
 use crate::trouble::{HeadLimits, Trouble};
@@ -170,8 +170,8 @@ impl Sender<'_> {
         Err(Missed::Failed(judge.status(parts.status.as_u16(), &parts.headers, &error)))
     }
 
-    fn request(&self, target: &Target, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
+    fn request(&self, target: &Target, body: Bytes) -> Request<Pieces> {
+        let mut request = Request::new(Pieces::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target.uri(self.ask.stream()).clone();
         *request.headers_mut() = target.headers().clone();

@@ -88,6 +88,8 @@ pub(crate) async fn serve_hurried(
     let Stop { drain: stop, end } = stop;
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(HEAD_BYTES_MAX);
+    // One buffer for head and body: the system takes that faster than several, and bodies come in pieces.
+    http.writev(false);
     let service = TowerToHyperService::new(app.router);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();

@@ -6,12 +6,9 @@ use bytes::Bytes;
 use futures_util::stream::unfold;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use hyper::body::{Frame, SizeHint};
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use unfail_engine::Shift;
 use unfail_engine::answer::{Answer, AnswerStream, Content};
+use unfail_engine::{Pieces, Shift};
 use unfail_wire::ChatResponse;
 use unfail_wire::event::Event;
 use unfail_wire::format::{Encoder, EncoderSetup};
@@ -55,43 +52,9 @@ pub(crate) fn respond(replier: Replier, form: &Form, answer: Answer) -> Response
 }
 
 fn json(body: Bytes, shift: Shift) -> Response {
-    let mut response = Response::new(Body::new(Whole { left: body, _shift: shift }));
+    let mut response = Response::new(Body::new(Pieces::during(shift, body)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-/// A whole answer on its way: in pieces, so that the request is under way until about all of it was taken.
-struct Whole {
-    left: Bytes,
-    _shift: Shift,
-}
-
-/// Bytes handed to the connection at once.
-const PIECE: usize = 256 << 10;
-
-impl hyper::body::Body for Whole {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.left.is_empty() {
-            return Poll::Ready(None);
-        }
-        let piece = self.left.len().min(PIECE);
-        let piece = self.left.split_to(piece);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(u64::try_from(self.left.len()).unwrap_or(u64::MAX))
-    }
 }
 
 /// Fills in what the provider left out.

@@ -18,6 +18,7 @@ use crate::bare::Wordy;
 use crate::due::Due;
 use crate::line::Line;
 use crate::patience::Patient;
+use crate::share::Share;
 
 /// Bytes of request head buffered before the connection is refused outright.
 const HEAD_BYTES_MAX: usize = 256 << 10;
@@ -63,7 +64,8 @@ pub async fn serve(
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    serve_hurried(listener, app, limits, Stop { drain: stop, end: std::future::pending() }).await
+    let stop = Stop { drain: stop, end: std::future::pending() };
+    serve_hurried(listener, app, (limits, Share::alone()), stop).await
 }
 
 /// When to stop.
@@ -75,14 +77,14 @@ pub struct Stop<Drain, End> {
     pub end: End,
 }
 
-/// The same, where the drain may be cut short.
+/// The same for one of several lanes, where the drain may be cut short.
 ///
 /// # Errors
 /// As [`serve`].
 pub(crate) async fn serve_hurried(
     listener: TcpListener,
     app: App,
-    limits: Limits,
+    (limits, share): (Limits, Share),
     stop: Stop<impl Future<Output = ()>, impl Future<Output = ()>>,
 ) -> io::Result<()> {
     let Stop { drain: stop, end } = stop;
@@ -95,10 +97,15 @@ pub(crate) async fn serve_hurried(
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let room = connections.len() < limits.connections;
+        // Listens before it looks, so that nothing moves unseen in between.
+        let mut moved = std::pin::pin!(share.moved());
+        moved.as_mut().enable();
+        let may_take = share.may_take();
+        let room = may_take && connections.len() < limits.connections;
         tokio::select! {
             biased;
             () = &mut stop => break,
+            () = moved, if !may_take => {}
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, _)) => {
@@ -114,7 +121,7 @@ pub(crate) async fn serve_hurried(
                         service.call(request)
                     });
                     let connection = graceful.watch(http.serve_connection(socket, service));
-                    connections.spawn(line.attend(connection));
+                    connections.spawn(share.take().during(line.attend(connection)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");

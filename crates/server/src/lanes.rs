@@ -1,7 +1,7 @@
 //! One single-threaded runtime per core, all accepting from one socket.
 //!
 //! A request stays on the core that accepted it, together with its connections to providers: no work stealing, no
-//! wake-up across cores. An idle core is the first to accept, so connections spread by load.
+//! wake-up across cores. Connections spread evenly (`share.rs`).
 
 use std::future::Future;
 use std::io;
@@ -12,6 +12,7 @@ use unfail_engine::Engine;
 
 use crate::accept::{Limits, Stop, serve_hurried};
 use crate::app::App;
+use crate::share::Share;
 
 /// How far the end has come, as every lane learns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,14 +36,15 @@ pub fn serve_lanes<Drain: Future<Output = ()>, End: Future<Output = ()>>(
     listener.set_nonblocking(true)?;
     let (stopping, phases) = watch::channel(Phase::Serving);
     let engines: Vec<_> = lanes.iter().map(|lane| lane.engine.clone()).collect();
-    let mut lanes = lanes.into_iter();
-    let Some(first) = lanes.next() else { return Ok(()) };
+    let shares = Share::of(lanes.len());
+    let mut lanes = lanes.into_iter().zip(shares);
+    let Some((first, share)) = lanes.next() else { return Ok(()) };
     let (serving, mut served) = mpsc::channel::<()>(1);
     let mut threads = Vec::new();
-    for (number, app) in lanes.enumerate() {
+    for (number, (app, share)) in lanes.enumerate() {
         let (listener, phases, serving) = (listener.try_clone()?, phases.clone(), serving.clone());
         let lane = move || {
-            let ended = run(async { lane(listener, app, limits, &phases).await });
+            let ended = run(async { lane(listener, app, (limits, share), &phases).await });
             drop(serving);
             ended
         };
@@ -53,7 +55,7 @@ pub fn serve_lanes<Drain: Future<Output = ()>, End: Future<Output = ()>>(
     let ended = run(async {
         let watching = watch_for(stop(), &stopping, &engines);
         let lanes = async {
-            let ended = lane(listener, first, limits, &phases).await;
+            let ended = lane(listener, first, (limits, share), &phases).await;
             // Also when this one could not start: the others must not outlive it.
             stopping.send_modify(|phase| *phase = Phase::Draining.max(*phase));
             served.recv().await;
@@ -96,13 +98,13 @@ async fn reached(mut phases: watch::Receiver<Phase>, phase: Phase) {
 async fn lane(
     listener: TcpListener,
     app: App,
-    limits: Limits,
+    terms: (Limits, Share),
     phases: &watch::Receiver<Phase>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let drain = reached(phases.clone(), Phase::Draining);
     let end = reached(phases.clone(), Phase::Ending);
-    serve_hurried(listener, app, limits, Stop { drain, end }).await
+    serve_hurried(listener, app, terms, Stop { drain, end }).await
 }
 
 /// A runtime for one lane.

@@ -17,6 +17,7 @@ mod patience;
 mod relay;
 mod reply;
 mod routes;
+mod share;
 mod state;
 
 pub use accept::{Limits, Stop, serve};

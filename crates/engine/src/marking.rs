@@ -45,9 +45,9 @@ impl Used {
         Heard(self.0.reads.load(Ordering::Relaxed))
     }
 
-    /// Nothing has come since, or nothing but the end: what came and broke off was read at least twice.
-    pub(crate) fn at_most_the_end_since(&self, before: Heard) -> bool {
-        self.heard().0 <= before.0 + 1
+    /// Reads since that brought something, or the end.
+    pub(crate) fn reads_since(&self, before: Heard) -> u64 {
+        self.heard().0 - before.0
     }
 }
 

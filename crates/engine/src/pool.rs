@@ -228,7 +228,9 @@ impl Lease {
                 None => {
                     let error = error.into_error();
                     let soon = reused && self.world.now().since(sent) < STALE;
-                    let silent = !error.is_parse() && self.connection.used.at_most_the_end_since(heard);
+                    // An end is read, a reset is not: whatever else was read is an answer that had begun.
+                    let end = u64::from(error.is_incomplete_message());
+                    let silent = !error.is_parse() && self.connection.used.reads_since(heard) <= end;
                     let stale = soon && silent;
                     let fault =
                         if stale { Transport::StaleConnection } else { Transport::ResetBeforeHeaders };

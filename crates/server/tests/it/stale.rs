@@ -135,9 +135,9 @@ async fn a_connection_that_brought_something_was_not_stale() {
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
         answer.len()
     );
-    for begun in
-        ["HTTP/1.1 200", "HTTP/1.1 200 OK\r\ncontent-", "HTTP/1.1 103 Early\r\n\r\n", "garbage\r\n\r\n"]
-    {
+    let begun =
+        ["HTTP/1.1 200", "HTTP/1.1 200 OK\r\ncontent-", "HTTP/1.1 103 Early\r\n\r\n", "garbage\r\n\r\n"];
+    for (begun, reset) in begun.into_iter().flat_map(|begun| [(begun, false), (begun, true)]) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let posts = Arc::new(AtomicUsize::new(0));
@@ -156,12 +156,17 @@ async fn a_connection_that_brought_something_was_not_stale() {
                     counted.fetch_add(usize::from(seen.starts_with(b"POST")), Ordering::Relaxed);
                     caller.write_all(reply.as_bytes()).await.ok();
                 }
+                if reset {
+                    // Once the beginning has been read, which a reset would take away.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    caller.set_zero_linger().ok();
+                }
             }
         });
         let stage = Plot::default().guest(Speaks::OpenAiChat, address).route("max_calls = 1").open().await;
-        assert!(stage.ask(Way::OpenAi, false).await.is_complete(), "{begun:?}");
+        assert!(stage.ask(Way::OpenAi, false).await.is_complete(), "{begun:?}, reset: {reset}");
         let told = stage.ask(Way::OpenAi, false).await;
-        assert!(told.is_error(502), "{begun:?}: {told:?}");
-        assert_eq!(posts.load(Ordering::Relaxed), 2, "{begun:?}: {told:?}");
+        assert!(told.is_error(502), "{begun:?}, reset: {reset}: {told:?}");
+        assert_eq!(posts.load(Ordering::Relaxed), 2, "{begun:?}, reset: {reset}: {told:?}");
     }
 }

@@ -80,4 +80,16 @@ mod tests {
             assert_eq!(seen, whole, "{length}");
         }
     }
+
+    #[tokio::test]
+    async fn a_request_is_under_way_until_its_answer_was_taken() {
+        let duty = std::sync::Arc::new(crate::duty::Duty::default());
+        let mut body = Pieces::during(duty.begin(), Bytes::from(vec![0; 2 * PIECE]));
+        body.frame().await.unwrap().unwrap();
+        assert_eq!((duty.under_way(), body.is_end_stream()), (1, false));
+        body.frame().await.unwrap().unwrap();
+        assert!(body.is_end_stream());
+        drop(body);
+        assert_eq!(duty.under_way(), 0);
+    }
 }

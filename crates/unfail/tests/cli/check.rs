@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::program::{Output, alone, run, unfail};
+use crate::program::{Output, alone, run, run_with, unfail};
 
 const GOOD: &str = "[providers.own]\nwire = \"openai-chat\"\nbase_url = \"http://127.0.0.1:9/v1\"\n\
                     [models.\"own/a\"]\ncontext = 8000\n\
@@ -157,6 +157,15 @@ fn what_is_no_file_is_said() {
     std::fs::write(folder.path().join("unfail.toml"), text).unwrap();
     let output = run(&mut unfail(folder.path(), &["check"]));
     assert!(output.out.contains("`file:pipe` cannot be read"), "{}{}", output.out, output.err);
+}
+
+/// What a shell hands over in place of a file is read like one.
+#[test]
+fn standard_input_may_be_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_with(&mut unfail(folder.path(), &["check", "--config", "/dev/stdin"]), GOOD);
+    assert_eq!(output.code, Some(0), "{}{}", output.out, output.err);
+    assert!(output.out.contains("own/a"), "{}", output.out);
 }
 
 /// A key that was pasted where the name of its variable should be is not shown.

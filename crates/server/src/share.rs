@@ -88,6 +88,15 @@ impl Drop for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accept::{Limits, Stop, serve_hurried};
+    use crate::app::{App, app};
+    use crate::state::{Mode, Server};
+    use std::future::pending;
+    use std::time::Duration;
+    use tokio::task::JoinSet;
+    use unfail_engine::Engine;
+    use unfail_engine::observe::Log;
+    use unfail_testkit::eventually;
 
     #[test]
     fn no_lane_gets_far_ahead_and_the_last_one_is_never_held_up() {
@@ -108,5 +117,51 @@ mod tests {
         let many: Vec<Held> = (0..100).map(|_| alone.take()).collect();
         assert!(alone.may_take());
         drop(many);
+    }
+
+    struct Nothing;
+
+    impl unfail_config::Secrets for Nothing {
+        fn env(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn file(&self, _: &std::path::Path) -> std::io::Result<String> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+
+    fn endpoint() -> App {
+        let (config, _) = unfail_config::load("unfail.toml", b"", &Nothing);
+        let engine = Arc::new(Engine::new(config.unwrap(), Log::none()).unwrap());
+        let (max_body, body_timeout) = (1 << 20, Duration::from_secs(10));
+        app(Arc::new(Server { engine, log: Log::none(), mode: Mode::Developer, max_body, body_timeout }))
+    }
+
+    /// Callers that come all at once are served by all lanes alike, and so are those that take the place of some.
+    #[tokio::test]
+    async fn a_burst_of_connections_spreads_over_the_lanes() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shares = Share::of(2);
+        let mut lanes = JoinSet::new();
+        for share in shares.clone() {
+            let listener = tokio::net::TcpListener::from_std(listener.try_clone().unwrap()).unwrap();
+            let stop = Stop { drain: pending(), end: pending() };
+            lanes.spawn(serve_hurried(listener, endpoint(), (Limits::default(), share), stop));
+        }
+        let open = || [0, 1].map(|lane| shares[0].all.open[lane].load(Ordering::SeqCst));
+        let mut callers = Vec::new();
+        for wanted in [40, 60] {
+            callers.truncate(20);
+            while callers.len() < wanted {
+                callers.push(tokio::net::TcpStream::connect(address).await.unwrap());
+            }
+            let all = || open().iter().sum::<usize>() == wanted;
+            eventually(Duration::from_secs(10), all).await.expect("every connection is accepted");
+            let [first, second] = open();
+            assert!(first.abs_diff(second) <= LEAD, "{first} and {second}");
+        }
     }
 }

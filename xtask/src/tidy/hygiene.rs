@@ -44,6 +44,21 @@ const REGISTRIES: &[&str] = &[
 /// The only registry a lock file may name.
 const LOCKED: &str = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
 
+/// What may stand beside the directories: scratch files come in through here.
+const ROOT: &[&str] = &[
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "clippy.toml",
+    "deny.toml",
+    "rustfmt.toml",
+];
+
 /// Checks every text file.
 pub(crate) fn check(tree: &Tree, out: &mut Vec<Breach>) {
     for source in tree.sources.iter().filter(|source| source.path != SELF) {
@@ -59,6 +74,13 @@ pub(crate) fn check(tree: &Tree, out: &mut Vec<Breach>) {
     }
     for path in tree.paths.iter().filter(|path| path.ends_with(".snap.new")) {
         out.push(Breach::new(path, 1, "a snapshot nobody has accepted or rejected"));
+    }
+    for path in tree.paths.iter().filter(|path| !path.contains('/') && !ROOT.contains(&path.as_str())) {
+        out.push(Breach::new(
+            path,
+            1,
+            "nobody looks for this at the root; if somebody should, name it in `ROOT`",
+        ));
     }
 }
 
@@ -160,11 +182,12 @@ mod tests {
             ("README.md", "see ~/home, https://x.org/home and docs/work.md\n", None),
             ("a/src/a.rs", "const A: &str = \"/tmp/x\";\n", Some("1: `/tmp`")),
             ("a/tests/a.rs", "const A: &str = \"/tmp/x\";\n", None),
-            ("pip.conf", "index = https://pypi.org/simple\n", Some("1: `pypi.org`")),
+            ("a/pip.conf", "index = https://pypi.org/simple\n", Some("1: `pypi.org`")),
             ("a/fixtures/x.sse", "data: TODO\r\n\r\n", None),
             ("Cargo.lock", "source = \"registry+https://github.com/rust-lang/crates.io-index\"\n", None),
             ("Cargo.lock", "source = \"registry+https://elsewhere/index\"\n", Some("1: locked")),
             ("a/snapshots/b.snap.new", "x", Some("1: a snapshot")),
+            ("key", "k\n", Some("1: nobody looks")),
             (SELF, "// TODO\n", None),
         ];
         for (path, text, expected) in table {

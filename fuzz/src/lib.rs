@@ -4,7 +4,7 @@ use bytes::Bytes;
 use unfail_wire::driver::{Driver, StreamFault};
 use unfail_wire::event::Event;
 use unfail_wire::fold;
-use unfail_wire::format::{Dialect, EncoderSetup, Flaw, Inbound, Wire};
+use unfail_wire::format::{Dialect, EncoderSetup, Flaw, Inbound, Summary, Wire};
 use unfail_wire::laws::{Laws, check_response};
 use unfail_wire::problem::{Problem, ProblemKind};
 use unfail_wire::target::{
@@ -143,7 +143,10 @@ fn problem() -> Problem {
 
 /// A whole answer reads without panic; what it says can be told in every dialect.
 fn whole(wire: &dyn Wire, body: &[u8]) {
-    let response = match wire.parse(body) {
+    let parsed = wire.parse(body);
+    let expected = parsed.as_ref().map(Summary::of);
+    assert_eq!(format!("{:?}", wire.summary(body).as_ref()), format!("{:?}", expected.as_ref()), "summed up");
+    let response = match parsed {
         Ok(response) => response,
         Err(Flaw::Failed(error)) => return assert!(error.message.len() <= 2_048),
         Err(Flaw::Malformed(_) | Flaw::Empty | Flaw::Refused(_)) => return,

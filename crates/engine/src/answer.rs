@@ -46,11 +46,16 @@ pub struct Head {
 /// What an answer says.
 #[derive(Debug)]
 pub enum Content {
+    /// Complete, in the provider's own bytes: they are in the caller's dialect and need no repair.
+    Passed {
+        /// The bytes.
+        raw: Bytes,
+        /// The request is under way until this is dropped.
+        shift: Shift,
+    },
     /// Complete.
     Whole {
-        /// The provider's own bytes, when they are in the caller's dialect and need no repair.
-        raw: Option<Bytes>,
-        /// The same in the hub.
+        /// What it says.
         response: Box<ChatResponse>,
         /// The request is under way until this is dropped.
         shift: Shift,

@@ -1,7 +1,6 @@
 //! A request on its way through the engine.
 
 use http::HeaderValue;
-use serde::Serialize;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -50,8 +49,7 @@ pub struct Errand {
 }
 
 /// How urgent a request is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
     /// Somebody waits for the answer.
     Interactive,
@@ -72,6 +70,16 @@ impl Priority {
             _ => None,
         }
     }
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Default => "default",
+            Self::Batch => "batch",
+        }
+    }
 }
 
 /// What is asked, and in whose words.
@@ -84,6 +92,8 @@ pub enum Ask<'a> {
         inbound: Inbound<'a>,
         /// What the scan found.
         outline: &'a Outline<'a>,
+        /// The caller may have a provider's own bytes, where they are in this dialect.
+        open: bool,
     },
     /// A request of the library.
     Hub {

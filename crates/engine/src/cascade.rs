@@ -260,7 +260,7 @@ impl Cascade {
         let Answer { head, content } = self.send(&request, None).await?;
         match content {
             Content::Stream(stream) => Ok((head, *stream)),
-            Content::Whole { .. } => {
+            Content::Whole { .. } | Content::Passed { .. } => {
                 Err(CascadeError::Build("a streamed request was answered whole".to_owned()))
             }
         }
@@ -276,6 +276,9 @@ impl Cascade {
         let response = match content {
             Content::Whole { response, .. } => *response,
             Content::Stream(stream) => stream.collect().await?,
+            Content::Passed { .. } => {
+                return Err(CascadeError::Build("a request of the hub was answered in a dialect".to_owned()));
+            }
         };
         Ok(Reply {
             usage: response.usage,

@@ -11,7 +11,6 @@ use unfail_policy::attempt::{
 use unfail_policy::classify::{Blame, Class, Fault, Phase, Signal, classify};
 use unfail_policy::plan::{Skip, plan};
 use unfail_policy::time::Time;
-use unfail_wire::chat::Usage;
 use unfail_wire::target::ErrorQuirk;
 
 use crate::alarm::Alarm;
@@ -268,8 +267,7 @@ impl Engine {
     }
 
     fn trail(&self, chain: &Chain, attempt: &Attempt) -> Arc<Trail> {
-        let now = self.world.now();
-        let note = |entry: &Entry| note(chain, entry, now);
+        let note = |entry: &Entry| note(chain, entry, self.world);
         Arc::new(Trail {
             route: chain.name.clone(),
             attempts: attempt.trail().iter().map(note).collect(),
@@ -324,10 +322,13 @@ fn commit(found: Found, limits: Limits, trail: Arc<Trail>, watch: (World, Record
         deadline: limits.deadline,
     };
     let content = match got {
-        Got::Whole { raw, response } => {
-            head.cost_usd = recorder.used(response.usage.filter(|usage| *usage != Usage::default()));
-            recorder.answered();
-            Content::Whole { raw, response, shift }
+        Got::Passed { raw, usage } => {
+            head.cost_usd = recorder.answered_whole(usage);
+            Content::Passed { raw, shift }
+        }
+        Got::Whole(response) => {
+            head.cost_usd = recorder.answered_whole(response.usage);
+            Content::Whole { response, shift }
         }
         Got::Stream { held, reader, passes } => {
             let silence = Silence::new(limits.stall, limits.deadline);
@@ -409,7 +410,7 @@ fn lost() -> Exhausted {
     Exhausted { kind: FailureKind::Broken, retry_after: None, last: None }
 }
 
-fn note(chain: &Chain, entry: &Entry, now: Time) -> AttemptNote {
+fn note(chain: &Chain, entry: &Entry, world: World) -> AttemptNote {
     let target = chain.targets.get(entry.target);
     let label = target.map_or_else(|| "unknown".into(), |target| target.label.clone());
     let mut note = AttemptNote { target: label, result: "ok", ..AttemptNote::default() };
@@ -421,7 +422,7 @@ fn note(chain: &Chain, entry: &Entry, now: Time) -> AttemptNote {
             note.reason = reason(*skip);
         }
         EntryResult::Closed(why, until) => {
-            let seconds = until.since(now).as_secs_f64();
+            let seconds = until.since(world.now()).as_secs_f64();
             note.result = "resting";
             note.rests = Some(why.name());
             note.gist = format!("{} for another {seconds:.1} s", why.name());

@@ -134,14 +134,14 @@ impl Pool {
         limits: HeadLimits,
         fresh: bool,
     ) -> Result<(Response<Incoming>, Lease), Trouble> {
-        while let Some(mut lease) = if fresh { None } else { self.idle(origin) } {
-            let sent = self.world.now();
-            match lease.exchange(request, limits.head, true).await {
+        let mut now = self.world.now();
+        while let Some(mut lease) = if fresh { None } else { self.idle(origin, now) } {
+            match lease.exchange(request, limits.head, Some(now)).await {
                 Ok(response) => return Ok((response, lease)),
-                Err(Missed::Unsent(unsent)) => request = *unsent,
+                Err(Missed::Unsent(unsent)) => (request, now) = (*unsent, self.world.now()),
                 Err(Missed::Trouble(trouble)) => {
                     if let Trouble::Fault(Transport::StaleConnection, _) = trouble {
-                        self.shelf.forget(origin, sent);
+                        self.shelf.forget(origin, now);
                     }
                     return Err(trouble);
                 }
@@ -149,7 +149,7 @@ impl Pool {
         }
         // Rare, and large: boxed so that requests on idle connections need not carry its room around.
         let mut lease = Box::pin(self.connect(origin, limits)).await?;
-        match lease.exchange(request, limits.head, false).await {
+        match lease.exchange(request, limits.head, None).await {
             Ok(response) => Ok((response, lease)),
             Err(Missed::Trouble(trouble)) => Err(trouble),
             Err(Missed::Unsent(_)) => {
@@ -160,8 +160,7 @@ impl Pool {
     }
 
     /// A connection that lay idle and still stands.
-    fn idle(&self, origin: &Origin) -> Option<Lease> {
-        let now = self.world.now();
+    fn idle(&self, origin: &Origin, now: Time) -> Option<Lease> {
         let mut idle = self.shelf.lock();
         let known = idle.connections.get_mut(&origin.name)?;
         while let Some((since, connection)) = known.pop() {
@@ -212,13 +211,15 @@ impl Pool {
 }
 
 impl Lease {
+    /// Sends a request and waits for the head of its response; `reused` at that time is a connection that has had an
+    /// exchange before.
     async fn exchange(
         &mut self,
         request: Request<Pieces>,
         until: Time,
-        reused: bool,
+        reused: Option<Time>,
     ) -> Result<Response<Incoming>, Missed> {
-        let (sent, heard) = (self.world.now(), self.connection.used.heard());
+        let heard = self.connection.used.heard();
         let answered = within(self.world, until, self.connection.sender.try_send_request(request)).await;
         match answered {
             Some(Ok(response)) => Ok(response),
@@ -227,7 +228,7 @@ impl Lease {
                 Some(unsent) => Err(Missed::Unsent(Box::new(unsent))),
                 None => {
                     let error = error.into_error();
-                    let soon = reused && self.world.now().since(sent) < STALE;
+                    let soon = reused.is_some_and(|sent| self.world.now().since(sent) < STALE);
                     // An end is read, a reset is not: whatever else was read is an answer that had begun.
                     let end = u64::from(error.is_incomplete_message());
                     let silent = !error.is_parse() && self.connection.used.reads_since(heard) <= end;

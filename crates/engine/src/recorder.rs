@@ -88,11 +88,13 @@ impl Recorder {
         }
     }
 
-    /// The usage of a complete answer; returns its cost in USD.
-    pub(crate) fn used(&mut self, usage: Option<Usage>) -> Option<f64> {
+    /// The caller got all of it at once; returns its cost in USD. Usage that counts nothing is not told.
+    pub(crate) fn answered_whole(&mut self, usage: Option<Usage>) -> Option<f64> {
         let draft = self.draft.as_mut()?;
-        draft.usage = usage;
-        draft.cost_usd()
+        draft.usage = usage.filter(|usage| *usage != Usage::default());
+        let cost = draft.cost_usd();
+        self.answered();
+        cost
     }
 
     /// The caller got all of it.

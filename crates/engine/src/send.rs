@@ -12,11 +12,11 @@ use std::time::Duration;
 use unfail_policy::attempt::Limits;
 use unfail_policy::classify::{Fault, Flaw as Flawed, Limit, Phase, Transport};
 use unfail_policy::time::Time;
-use unfail_wire::chat::{ChatResponse, Choice, Finish, Part};
+use unfail_wire::chat::{ChatResponse, Choice, Finish, Usage};
 use unfail_wire::error_body::ErrorBody;
 use unfail_wire::event::Event;
 use unfail_wire::fold;
-use unfail_wire::format::{Flaw, Refusal};
+use unfail_wire::format::{Flaw, Refusal, Summary};
 
 use crate::body::{ANSWER_BYTES_MAX, Body};
 use crate::call::{Ask, Translation};
@@ -52,12 +52,10 @@ pub(crate) struct Sender<'a> {
 
 /// An answer with content.
 pub(crate) enum Got {
+    /// Complete, in the provider's own bytes, which go to the caller as they are.
+    Passed { raw: Bytes, usage: Option<Usage> },
     /// Complete.
-    Whole {
-        /// The provider's bytes, when they are in the caller's dialect.
-        raw: Option<Bytes>,
-        response: Box<ChatResponse>,
-    },
+    Whole(Box<ChatResponse>),
     /// Arriving; what has arrived is in `held`.
     Stream { held: VecDeque<(Bytes, Vec<Event>)>, reader: Option<Box<Reader>>, passes: bool },
 }
@@ -118,12 +116,12 @@ impl Sender<'_> {
 
     fn write(&self, target: &Target) -> Result<Written, Missed> {
         let facts = target.facts();
-        if let Ask::Spoken { dialect, inbound, outline } = self.ask
+        if let Ask::Spoken { dialect, inbound, outline, open } = self.ask
             && dialect.same_wire() == Some(target.wire().name())
         {
             let body = target.wire().adapt(*inbound, outline, &facts);
             let body = body.map_err(|error| Missed::Unspeakable(error.what))?;
-            return Ok(Written { body, passes: true });
+            return Ok(Written { body, passes: *open });
         }
         let request = self.translation.request().map_err(|refusal| match refusal {
             Refusal::Unspeakable(error) => Missed::Unspeakable(error.what),
@@ -200,38 +198,53 @@ impl Sender<'_> {
         }
         let raw = body.collect(due.first, Limit::FirstToken, self.world).await;
         let raw = raw.map_err(|fault| judge.body(&fault))?;
-        let mut parsed = self.parse(target, &raw)?;
+        let untranslated = passes && !self.ask.stream();
+        if untranslated && self.demand.is_none() {
+            let summary = target.wire().summary(&raw);
+            let summary =
+                summary.or_else(|flaw| self.flawed(target, flaw).map(|refused| Summary::of(&refused)))?;
+            self.fits(target, &summary)?;
+            return Ok(Got::Passed { raw, usage: summary.usage });
+        }
+        let mut parsed = target.wire().parse(&raw).or_else(|flaw| self.flawed(target, flaw))?;
         let untouched = self.accept(target, &mut parsed)?;
         if self.ask.stream() {
             let held = VecDeque::from([(Bytes::new(), fold::replay(parsed))]);
             return Ok(Got::Stream { held, reader: None, passes: false });
         }
-        Ok(Got::Whole { raw: (passes && untouched).then_some(raw), response: Box::new(parsed) })
+        Ok(if untranslated && untouched {
+            Got::Passed { raw, usage: parsed.usage }
+        } else {
+            Got::Whole(Box::new(parsed))
+        })
     }
 
-    fn parse(&self, target: &Target, raw: &[u8]) -> Result<ChatResponse, Fault> {
+    /// What becomes of an answer that is none: a fault, or the answer that the prompt was declined.
+    fn flawed(&self, target: &Target, flaw: Flaw) -> Result<ChatResponse, Fault> {
         let judge = self.judge(target, Phase::Headers);
-        match target.wire().parse(raw) {
-            Ok(parsed) => Ok(parsed),
-            Err(Flaw::Refused(_)) if !self.refusal_fails => Ok(refused()),
-            Err(Flaw::Refused(why)) => Err(judge.declined(Some(&why))),
-            Err(Flaw::Failed(error)) => Err(judge.in_success(&error)),
-            Err(Flaw::Empty) => Err(judge.flaw(Flawed::Empty, None)),
-            Err(Flaw::Malformed(why)) => Err(judge.flaw(Flawed::Malformed, Some(why))),
+        match flaw {
+            Flaw::Refused(_) if !self.refusal_fails => Ok(refused()),
+            Flaw::Refused(why) => Err(judge.declined(Some(&why))),
+            Flaw::Failed(error) => Err(judge.in_success(&error)),
+            Flaw::Empty => Err(judge.flaw(Flawed::Empty, None)),
+            Flaw::Malformed(why) => Err(judge.flaw(Flawed::Malformed, Some(why))),
         }
     }
 
-    /// Is this an answer the caller may have? `Ok(false)` means its text was repaired.
-    fn accept(&self, target: &Target, response: &mut ChatResponse) -> Result<bool, Fault> {
+    /// Is this an answer the caller may have, as far as its form goes?
+    fn fits(&self, target: &Target, summary: &Summary) -> Result<(), Fault> {
         let judge = self.judge(target, Phase::Headers);
-        let declined = response.choices.iter().all(|choice| choice.finish == Finish::ContentFilter);
-        if declined && self.refusal_fails {
+        if summary.declined && self.refusal_fails {
             return Err(judge.declined(None));
         }
-        if says_nothing(response) {
-            return Err(judge.flaw(Flawed::Empty, None));
-        }
+        if summary.silent { Err(judge.flaw(Flawed::Empty, None)) } else { Ok(()) }
+    }
+
+    /// The same, and what it says? `Ok(false)` means its text was repaired.
+    fn accept(&self, target: &Target, response: &mut ChatResponse) -> Result<bool, Fault> {
+        self.fits(target, &Summary::of(response))?;
         let Some(demand) = self.demand else { return Ok(true) };
+        let judge = self.judge(target, Phase::Headers);
         demand.check(response).map_err(|breach| judge.flaw(Flawed::Breach, Some(&breach.0)))
     }
 
@@ -309,21 +322,6 @@ impl Held {
 fn refused() -> ChatResponse {
     let choice = Choice { parts: Vec::new(), finish: Finish::ContentFilter, logprobs: None };
     ChatResponse { choices: vec![choice], ..ChatResponse::default() }
-}
-
-/// Every choice ended normally and holds nothing, and nothing was generated that could explain it. One token is the
-/// end itself, and one wire counts it before anything was generated.
-fn says_nothing(response: &ChatResponse) -> bool {
-    let generated = response.usage.is_some_and(|usage| usage.output > 1);
-    let silent = |choice: &Choice| {
-        choice.finish == Finish::Stop
-            && choice.parts.iter().all(|part| match part {
-                Part::Text(text) | Part::Refusal(text) => text.is_empty(),
-                Part::Thinking(thinking) => thinking.text.is_empty(),
-                _ => false,
-            })
-    };
-    !generated && response.choices.iter().all(silent)
 }
 
 const EVENT_STREAM: &[u8] = b"text/event-stream";

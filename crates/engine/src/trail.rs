@@ -1,30 +1,24 @@
 //! Everything that was considered for one request, in the order in which it happened.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::Serialize;
 use std::sync::Arc;
 
 /// One target considered.
-#[derive(Debug, Clone, Serialize, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct AttemptNote {
     /// The target.
     pub target: Arc<str>,
     /// `ok`, a failure class, `resting` or `skipped`.
     pub result: &'static str,
     /// What a resting target rests from: `limited`, `breaker`, `credential`, `quota` or `missing`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rests: Option<&'static str>,
     /// Why, in words; may quote what the provider, and through it the caller, said. Not for the log.
-    #[serde(skip)]
     pub reason: String,
     /// Why, as far as machines and unfail itself said it.
-    #[serde(rename = "reason", skip_serializing_if = "String::is_empty")]
     pub gist: String,
     /// Status the provider answered with.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// Milliseconds the call took.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<f64>,
 }
 

@@ -1,14 +1,15 @@
 //! Sockets: accepts connections, bounds what a client may do to one, and drains on stop.
 
-use axum::extract::Request;
+use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -92,7 +93,7 @@ pub(crate) async fn serve_hurried(
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(HEAD_BYTES_MAX);
     // One buffer for head and body: the system takes that faster than several, and bodies come in pieces.
     http.writev(false);
-    let service = TowerToHyperService::new(app.router);
+    let app = Arc::new(app);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
@@ -114,11 +115,12 @@ pub(crate) async fn serve_hurried(
                     let socket = TokioIo::new(Wordy::new(line.clone()));
                     let due = Due::new(limits.write_timeout);
                     let socket = Patient::new(socket, limits.write_timeout, due.clone());
-                    let service = service.clone();
-                    let service = service_fn(move |mut request: Request<Incoming>| {
+                    let app = app.clone();
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        let (app, due) = (app.clone(), due.clone());
                         due.clear();
-                        request.extensions_mut().insert(due.clone());
-                        service.call(request)
+                        // Boxed, so that idle connections do not carry its room around.
+                        Box::pin(async move { Ok::<_, Infallible>(app.answer(request, &due).await) })
                     });
                     let connection = graceful.watch(http.serve_connection(socket, service));
                     connections.spawn(share.take().during(line.attend(connection)));
@@ -139,11 +141,11 @@ pub(crate) async fn serve_hurried(
         () = tokio::time::sleep(limits.drain) => false,
     };
     if !all {
-        let open = app.engine.under_way();
+        let open = app.server.engine.under_way();
         if open > 0 {
             tracing::warn!(open, "requests still under way are ended");
         }
-        app.engine.leave_off();
+        app.server.engine.leave_off();
         drop(tokio::time::timeout(FAREWELL, drained).await);
     }
     connections.shutdown().await;

@@ -35,7 +35,7 @@ pub fn serve_lanes<Drain: Future<Output = ()>, End: Future<Output = ()>>(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let (stopping, phases) = watch::channel(Phase::Serving);
-    let engines: Vec<_> = lanes.iter().map(|lane| lane.engine.clone()).collect();
+    let engines: Vec<_> = lanes.iter().map(|lane| lane.server.engine.clone()).collect();
     let shares = Share::of(lanes.len());
     let mut lanes = lanes.into_iter().zip(shares);
     let Some((first, share)) = lanes.next() else { return Ok(()) };

@@ -33,8 +33,8 @@ pub(crate) fn respond(replier: Replier, form: &Form, answer: Answer) -> Response
     let Answer { head, content } = answer;
     let id = HeaderValue::from_str(replier.id());
     let mut response = match content {
-        Content::Whole { raw: Some(raw), shift, .. } if open => json(raw, shift),
-        Content::Whole { response, shift, .. } => {
+        Content::Passed { raw, shift } => json(raw, shift),
+        Content::Whole { response, shift } => {
             let response =
                 if open { named(*response, &replier, form) } else { disguise(*response, &replier, form) };
             json(Bytes::from(replier.dialect().render(&response)), shift)

@@ -3,7 +3,7 @@
 //! Most formats implement both on one type. The plain dialects have no wire; some vendors' wires will have no
 //! dialect.
 
-use crate::chat::{ChatRequest, ChatResponse};
+use crate::chat::{ChatRequest, ChatResponse, Choice, Finish, Part, Usage};
 use crate::error_body::ErrorBody;
 use crate::event::Event;
 use crate::outline::Outline;
@@ -122,6 +122,15 @@ pub trait Wire: std::fmt::Debug + Send + Sync {
     /// [`Flaw`]: not this wire, empty, cut short, or an error in disguise.
     fn parse(&self, body: &[u8]) -> Result<ChatResponse, Flaw>;
 
+    /// What must be known of a complete answer whose own bytes go to a caller of this dialect: as [`Wire::parse`]
+    /// says it, for less where a wire knows how.
+    ///
+    /// # Errors
+    /// As [`Wire::parse`].
+    fn summary(&self, body: &[u8]) -> Result<Summary, Flaw> {
+        self.parse(body).map(|response| Summary::of(&response))
+    }
+
     /// A decoder for one streamed answer.
     fn decoder(&self) -> Box<dyn Decoder>;
 }
@@ -148,6 +157,39 @@ pub enum Decoded {
     Corrupt(&'static str),
     /// The provider reports an error inside the stream.
     Failed(Box<ErrorBody>),
+}
+
+/// What decides whether a complete answer is one for the caller, and what it cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Tokens, where the provider told.
+    pub usage: Option<Usage>,
+    /// Every choice was withheld by a content policy.
+    pub declined: bool,
+    /// Every choice ended normally and holds nothing, and nothing was generated that could explain it.
+    pub silent: bool,
+}
+
+impl Summary {
+    /// That of an answer in the hub.
+    #[must_use]
+    pub fn of(response: &ChatResponse) -> Self {
+        // One token is the end itself, and one wire counts it before anything was generated.
+        let generated = response.usage.is_some_and(|usage| usage.output > 1);
+        let says_nothing = |choice: &Choice| {
+            choice.finish == Finish::Stop
+                && choice.parts.iter().all(|part| match part {
+                    Part::Text(text) | Part::Refusal(text) => text.is_empty(),
+                    Part::Thinking(thinking) => thinking.text.is_empty(),
+                    _ => false,
+                })
+        };
+        Self {
+            usage: response.usage,
+            declined: response.choices.iter().all(|choice| choice.finish == Finish::ContentFilter),
+            silent: !generated && response.choices.iter().all(says_nothing),
+        }
+    }
 }
 
 /// A complete answer that is none.

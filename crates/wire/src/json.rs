@@ -455,7 +455,7 @@ impl<'a> Visitor<'a> for MembersOf<'a> {
 /// # Errors
 /// When it is not UTF-8, naming the first wrong byte.
 pub fn utf8(body: &[u8]) -> Result<&str, Invalid> {
-    std::str::from_utf8(body).map_err(|error| Invalid {
+    simdutf8::compat::from_utf8(body).map_err(|error| Invalid {
         param: None,
         message: format!("the body is not valid UTF-8 at byte {}", error.valid_up_to()),
     })

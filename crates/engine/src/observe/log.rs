@@ -34,11 +34,8 @@ impl Log {
     pub(crate) fn tell(&self, record: &Record) {
         let Some(queue) = &self.queue else { return };
         queue.tell(|lines| {
-            let known = lines.len();
-            match serde_json::to_writer(&mut *lines, record) {
-                Ok(()) => lines.push(b'\n'),
-                Err(_) => lines.truncate(known),
-            }
+            record.write(lines);
+            lines.push(b'\n');
         });
     }
 }

@@ -1,6 +1,7 @@
 //! What is told about requests after the fact. Never read back, never waited for.
 
 mod aside;
+mod line;
 mod log;
 mod queue;
 mod record;

@@ -20,15 +20,17 @@ use crate::reply::{Reject, Replier};
 use crate::state::{Mode, Server};
 
 /// Answers a question in a dialect.
-pub(crate) async fn answer(server: &Server, dialect: &'static dyn Dialect, request: Request) -> Response {
+pub(crate) async fn answer(
+    server: &Server,
+    dialect: &'static dyn Dialect,
+    request: Request,
+    due: &Due,
+) -> Response {
     let replier = Replier::new(server, dialect);
     let mut errand = errand(server, &replier);
-    let due = request.extensions().get::<Due>().cloned();
     match serve(server, dialect, &mut errand, request).await {
         Ok((form, answer)) => {
-            if let Some(due) = due {
-                due.set(&answer.head, server.engine.world());
-            }
+            due.set(&answer.head, server.engine.world());
             relay::respond(replier, &form, answer)
         }
         Err(Turned::Away(reject)) => {
@@ -86,8 +88,9 @@ async fn serve(
         stream_usage: outline.stream_usage,
         created: server.engine.world().wall().millis() / 1000,
     };
-    let call =
-        Call { errand: errand.clone(), chain, ask: Ask::Spoken { dialect, inbound, outline: &outline } };
+    let open = server.mode == Mode::Developer;
+    let ask = Ask::Spoken { dialect, inbound, outline: &outline, open };
+    let call = Call { errand: errand.clone(), chain, ask };
     let answer = server.engine.answer(call).await.map_err(Turned::Failed)?;
     Ok((form, answer))
 }

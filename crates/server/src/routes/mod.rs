@@ -15,6 +15,7 @@ use unfail_wire::wires::openai_chat::OpenAiChat;
 use unfail_wire::wires::plain::{PlainChat, PlainRun};
 
 use crate::desk::Desk;
+use crate::due::Due;
 use crate::reply::{Reject, Replier};
 use crate::state::Server;
 
@@ -23,34 +24,32 @@ use crate::state::Server;
 pub(crate) struct Surface {
     /// The path, as the router spells it.
     pub(crate) path: &'static str,
-    takes: Takes,
     /// What its callers speak, errors included.
     dialect: &'static dyn Dialect,
     serves: Serves,
 }
 
 /// Every path there is.
-pub(crate) static SURFACES: &[Surface] = &[
-    Surface::chat("/v1/chat/completions", &OpenAiChat),
-    Surface::chat("/chat", &PlainChat),
-    Surface::chat("/run", &PlainRun),
-    Surface::page("/v1/models", Serves::Models),
-    Surface::page("/v1/models/{*id}", Serves::Model),
-    Surface::page("/healthz", Serves::Alive),
-    Surface::page("/readyz", Serves::Ready),
+static SURFACES: &[Surface] = &[
+    Surface { path: "/v1/chat/completions", dialect: &OpenAiChat, serves: Serves::Chat },
+    Surface { path: "/chat", dialect: &PlainChat, serves: Serves::Chat },
+    Surface { path: "/run", dialect: &PlainRun, serves: Serves::Chat },
+    Surface::page("/v1/models", Page::Models),
+    Surface::page("/v1/models/{*id}", Page::Model),
+    Surface::page("/healthz", Page::Alive),
+    Surface::page("/readyz", Page::Ready),
 ];
 
-/// Methods of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Takes {
-    Post,
-    Get,
-}
-
 /// What is behind a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Serves {
     Chat,
+    Page(Page),
+}
+
+/// Something to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Page {
     Models,
     Model,
     Alive,
@@ -58,48 +57,65 @@ enum Serves {
 }
 
 impl Surface {
-    /// Chat in a dialect.
-    const fn chat(path: &'static str, dialect: &'static dyn Dialect) -> Self {
-        Self { path, takes: Takes::Post, dialect, serves: Serves::Chat }
+    const fn page(path: &'static str, page: Page) -> Self {
+        Self { path, dialect: &OpenAiChat, serves: Serves::Page(page) }
     }
 
-    /// Something to read.
-    const fn page(path: &'static str, serves: Serves) -> Self {
-        Self { path, takes: Takes::Get, dialect: &OpenAiChat, serves }
+    /// The one of chat at a path.
+    pub(crate) fn chat_at(path: &str) -> Option<&'static Self> {
+        SURFACES.iter().find(|surface| matches!(surface.serves, Serves::Chat) && surface.path == path)
+    }
+
+    /// Those with something to read.
+    pub(crate) fn pages() -> impl Iterator<Item = (&'static Self, Page)> {
+        SURFACES.iter().filter_map(|surface| match surface.serves {
+            Serves::Page(page) => Some((surface, page)),
+            Serves::Chat => None,
+        })
+    }
+
+    /// What is said where the path does not take the request's method.
+    fn misused(&self, server: &Server, request: &Request) -> Option<Response> {
+        let (takes, list): (&[Method], _) = match self.serves {
+            Serves::Chat => (&[Method::POST], "POST"),
+            Serves::Page(_) => (&[Method::GET, Method::HEAD], "GET, HEAD"),
+        };
+        if takes.contains(request.method()) {
+            return None;
+        }
+        let message = format!("{} takes {list}, not {}", request.uri().path(), request.method());
+        let reject = Reject::new(ProblemKind::Invalid, message).method_not_allowed(list);
+        Some(Desk::new(server, self.dialect, request.headers()).turned_away(reject))
     }
 }
 
-impl Takes {
-    fn allows(self, method: &Method) -> bool {
-        match self {
-            Self::Post => method == Method::POST,
-            Self::Get => method == Method::GET || method == Method::HEAD,
-        }
-    }
-
-    /// As the header `allow` lists them.
-    const fn list(self) -> &'static str {
-        match self {
-            Self::Post => "POST",
-            Self::Get => "GET, HEAD",
-        }
+/// Answers a request to a surface of chat; `due` is told until when the caller must have taken the answer.
+pub(crate) async fn chat(
+    surface: &'static Surface,
+    server: &Server,
+    request: Request,
+    due: &Due,
+) -> Response {
+    match surface.misused(server, &request) {
+        Some(refused) => refused,
+        None => chat::answer(server, surface.dialect, request, due).await,
     }
 }
 
-/// Answers a request to a path of the table.
-pub(crate) async fn answer(surface: &'static Surface, server: &Server, request: Request) -> Response {
-    if !surface.takes.allows(request.method()) {
-        let takes = surface.takes.list();
-        let message = format!("{} takes {takes}, not {}", request.uri().path(), request.method());
-        let reject = Reject::new(ProblemKind::Invalid, message).method_not_allowed(takes);
-        return Desk::new(server, surface.dialect, request.headers()).turned_away(reject);
+/// Answers a request for something to read.
+pub(crate) async fn page(
+    (surface, page): (&'static Surface, Page),
+    server: &Server,
+    request: Request,
+) -> Response {
+    if let Some(refused) = surface.misused(server, &request) {
+        return refused;
     }
-    match surface.serves {
-        Serves::Chat => chat::answer(server, surface.dialect, request).await,
-        Serves::Models => models::list(server, surface.dialect, request),
-        Serves::Model => models::one(server, surface.dialect, request).await,
-        Serves::Alive => health::alive(&Replier::new(server, surface.dialect)),
-        Serves::Ready => health::ready(server, &Replier::new(server, surface.dialect)),
+    match page {
+        Page::Models => models::list(server, surface.dialect, request),
+        Page::Model => models::one(server, surface.dialect, request).await,
+        Page::Alive => health::alive(&Replier::new(server, surface.dialect)),
+        Page::Ready => health::ready(server, &Replier::new(server, surface.dialect)),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Every fixture beside what becomes of it. To add a case, add a file to `fixtures/openai_chat` and review the
 //! snapshot.
 
-use crate::support::{CROOKED, able, fixtures, hear, inbound, picky, pretty, setup, target, written};
+use crate::support::{
+    CROOKED, able, fixtures, hear, inbound, picky, pretty, setup, summed_up, target, written,
+};
 use std::fmt::Write as _;
 use unfail_wire::target::{Quirks, Target};
 use unfail_wire::wires::openai_chat::OpenAiChat;
@@ -59,7 +61,7 @@ fn requests() {
 fn answers() {
     check("answers", 35, |input| {
         let mut page = String::new();
-        let parsed = Wire::parse(&OpenAiChat, input.as_bytes());
+        let parsed = summed_up(input.as_bytes());
         section(&mut page, "hub", &format!("{parsed:#?}"));
         if let Ok(response) = parsed {
             section(&mut page, "for a caller", &pretty(&Dialect::render(&OpenAiChat, &response)));

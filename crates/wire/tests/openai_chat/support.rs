@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use std::path::PathBuf;
-use unfail_wire::chat::Effort;
+use unfail_wire::chat::{ChatResponse, Effort};
 use unfail_wire::driver::Driver;
 use unfail_wire::event::Event;
-use unfail_wire::format::{EncoderSetup, Inbound};
+use unfail_wire::format::{EncoderSetup, Flaw, Inbound, Summary};
 use unfail_wire::sse::{Frame, Framer};
 use unfail_wire::target::{
     ErrorQuirk, JsonMode, MaxTokens, Quirks, ReasoningControl, ReasoningHistory, StreamUsage, Target,
@@ -131,4 +131,12 @@ pub(crate) fn fixtures(folder: &str) -> Vec<(String, String)> {
 pub(crate) fn pretty(body: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(body).unwrap();
     serde_json::to_string_pretty(&value).unwrap()
+}
+
+/// Reads an answer, and checks that its summary says the same.
+pub(crate) fn summed_up(bytes: &[u8]) -> Result<ChatResponse, Flaw> {
+    let parsed = Wire::parse(&OpenAiChat, bytes);
+    let expected = parsed.as_ref().map(Summary::of);
+    assert_eq!(format!("{:?}", OpenAiChat.summary(bytes).as_ref()), format!("{:?}", expected.as_ref()));
+    parsed
 }

@@ -4,7 +4,7 @@
 //! built, and values nobody looks at are walked all the same, so that depth and UTF-8 are checked everywhere.
 
 use crate::format::Invalid;
-use crate::json::{Key, KeyLog, not_json};
+use crate::json::{Key, KeyLog, not_json, utf8};
 use crate::outline::{MEDIA_TOKENS, Needs, Outline, estimate_tokens};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -15,10 +15,7 @@ use std::fmt;
 /// # Errors
 /// [`Invalid`] for what is no JSON, for a missing member and for a wrong type, with its path.
 pub(super) fn scan(body: &[u8]) -> Result<Outline<'_>, Invalid> {
-    let text = std::str::from_utf8(body).map_err(|error| Invalid {
-        param: None,
-        message: format!("the body is not valid UTF-8 after byte {}", error.valid_up_to()),
-    })?;
+    let text = utf8(body)?;
     let mut scan = Scan::default();
     let mut json = serde_json::Deserializer::from_str(text);
     let read = Node { scan: &mut scan, place: Place::Body }.deserialize(&mut json);

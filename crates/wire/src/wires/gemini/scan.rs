@@ -5,7 +5,7 @@
 use super::request::model;
 use super::words::{Medium, medium, medium_of_url, same, whole_float};
 use crate::format::{Inbound, Invalid};
-use crate::json::not_json;
+use crate::json::{not_json, utf8};
 use crate::outline::{MEDIA_TOKENS, Needs, Outline, estimate_tokens};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -16,10 +16,7 @@ use std::fmt;
 /// # Errors
 /// [`Invalid`]: not UTF-8, not JSON, or a member of the wrong type, then with its path.
 pub(super) fn outline(inbound: Inbound<'_>) -> Result<Outline<'_>, Invalid> {
-    let text = std::str::from_utf8(inbound.body).map_err(|error| Invalid {
-        param: None,
-        message: format!("the body is not valid UTF-8 at byte {}", error.valid_up_to()),
-    })?;
+    let text = utf8(inbound.body)?;
     let mut facts = Facts::default();
     let mut json = serde_json::Deserializer::from_str(text);
     let scanned = Scan { rule: &BODY, facts: &mut facts }.deserialize(&mut json).and_then(|()| json.end());

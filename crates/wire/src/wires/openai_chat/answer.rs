@@ -38,6 +38,13 @@ pub(super) struct Choice<'a> {
     pub(super) error: Truth,
 }
 
+impl<'a> Choice<'a> {
+    /// What it says, by whichever name.
+    pub(super) fn said(&self) -> Option<&Said<'a>> {
+        self.message.as_ref().or(self.delta.as_ref())
+    }
+}
+
 /// A message or a delta.
 #[derive(Debug, Default)]
 pub(super) struct Said<'a> {
@@ -50,6 +57,15 @@ pub(super) struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
+    /// Nothing is said and nothing is called.
+    pub(super) fn is_empty(&self) -> bool {
+        self.reasoning().is_empty()
+            && self.content.is_empty()
+            && self.refusal.0.is_empty()
+            && self.tool_calls.as_ref().is_none_or(Vec::is_empty)
+            && self.function_call.is_none()
+    }
+
     /// The reasoning: hosts use one of two members, or both for the same text.
     pub(super) fn reasoning(&self) -> &str {
         if self.reasoning_content.0.is_empty() { &self.reasoning.0 } else { &self.reasoning_content.0 }

@@ -154,6 +154,17 @@ pub(super) enum Piece<'a> {
 }
 
 impl Content<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Text(text) => text.is_empty(),
+            Self::Pieces(pieces) => pieces.iter().all(|piece| match piece {
+                Piece::Text(text) => text.is_empty(),
+                Piece::Thinking(text) => text.is_empty(),
+            }),
+        }
+    }
+
     fn joined(self) -> String {
         match self {
             Self::Nothing => String::new(),

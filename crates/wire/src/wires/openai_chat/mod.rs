@@ -19,7 +19,7 @@ mod words;
 
 use crate::chat::{ChatRequest, ChatResponse};
 use crate::format::{
-    Decoder, Dialect, Encoder, EncoderSetup, Flaw, Inbound, Invalid, Refusal, Unspeakable, Wire,
+    Decoder, Dialect, Encoder, EncoderSetup, Flaw, Inbound, Invalid, Refusal, Summary, Unspeakable, Wire,
 };
 use crate::outline::Outline;
 use crate::problem::Problem;
@@ -99,6 +99,10 @@ impl Wire for OpenAiChat {
 
     fn parse(&self, body: &[u8]) -> Result<ChatResponse, Flaw> {
         response::parse(body)
+    }
+
+    fn summary(&self, body: &[u8]) -> Result<Summary, Flaw> {
+        response::summary(body)
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

@@ -4,37 +4,17 @@ use super::answer::{self, Answer, Choice as Alternative, Said};
 use super::lenient::{Content, Piece};
 use super::words::{self, Ending};
 use crate::chat::{ChatResponse, Choice, Finish, Part, Thinking, ToolCall, Usage};
-use crate::format::Flaw;
+use crate::format::{Flaw, Summary};
 use serde_json::{Map, Value, json};
 
 // === reading ===
 
 /// Reads a whole answer.
 pub(super) fn parse(body: &[u8]) -> Result<ChatResponse, Flaw> {
-    let text = std::str::from_utf8(body).map_err(|_| Flaw::Malformed("the answer is not valid UTF-8"))?;
-    let mut answer = match Answer::read(text) {
-        Ok(answer) if !answer.error => answer,
-        Ok(_) => return Err(failed_or(text, Flaw::Malformed("the answer holds an error that says nothing"))),
-        Err(error) if error.is_eof() => return Err(Flaw::Malformed("the answer was cut short")),
-        Err(error) if error.is_data() => {
-            return Err(failed_or(text, Flaw::Malformed("not a chat completion")));
-        }
-        Err(_) => return Err(Flaw::Malformed("the answer is not JSON")),
-    };
-    let Some(found) = answer.choices.take() else {
-        return Err(failed_or(text, Flaw::Malformed("the answer has no `choices`")));
-    };
-    let mut choices = Vec::with_capacity(found.len());
-    for alternative in found {
-        if alternative.error.0 {
-            return Err(failed_or(text, Flaw::Malformed("a choice holds an error that says nothing")));
-        }
-        choices.push(choice(alternative, &answer.id.0)?);
-    }
-    if !choices.iter().any(explained) {
-        return Err(Flaw::Empty);
-    }
+    let mut answer = read(body)?;
     let usage = answer.usage();
+    let found = answer.choices.take().unwrap_or_default();
+    let choices = found.into_iter().map(|found| choice(found, &answer.id.0)).collect();
     Ok(ChatResponse {
         id: answer.id.0.into_owned(),
         model: answer.model.0.into_owned(),
@@ -44,24 +24,69 @@ pub(super) fn parse(body: &[u8]) -> Result<ChatResponse, Flaw> {
     })
 }
 
+/// What must be known of an answer that nobody takes apart.
+pub(super) fn summary(body: &[u8]) -> Result<Summary, Flaw> {
+    let mut answer = read(body)?;
+    let declines = |choice: &Alternative<'_>| finish(choice) == Some(Finish::ContentFilter);
+    Ok(Summary {
+        usage: answer.usage(),
+        declined: answer.choices.iter().flatten().all(declines),
+        // What says nothing is a flaw already.
+        silent: false,
+    })
+}
+
+/// The words of an answer that is one.
+fn read(body: &[u8]) -> Result<Answer<'_>, Flaw> {
+    let text =
+        simdutf8::basic::from_utf8(body).map_err(|_| Flaw::Malformed("the answer is not valid UTF-8"))?;
+    let answer = match Answer::read(text) {
+        Ok(answer) if !answer.error => answer,
+        Ok(_) => return Err(failed_or(text, Flaw::Malformed("the answer holds an error that says nothing"))),
+        Err(error) if error.is_eof() => return Err(Flaw::Malformed("the answer was cut short")),
+        Err(error) if error.is_data() => {
+            return Err(failed_or(text, Flaw::Malformed("not a chat completion")));
+        }
+        Err(_) => return Err(Flaw::Malformed("the answer is not JSON")),
+    };
+    let Some(choices) = &answer.choices else {
+        return Err(failed_or(text, Flaw::Malformed("the answer has no `choices`")));
+    };
+    let mut explained = false;
+    for choice in choices {
+        if choice.error.0 {
+            return Err(failed_or(text, Flaw::Malformed("a choice holds an error that says nothing")));
+        }
+        let Some(finish) = finish(choice) else { return Err(Flaw::Failed(answer::given_up(reason(choice)))) };
+        // There is content, or the reason to end explains why there is none.
+        explained |= choice.said().is_some_and(|said| !said.is_empty())
+            || matches!(finish, Finish::Length | Finish::ContentFilter);
+    }
+    if explained { Ok(answer) } else { Err(Flaw::Empty) }
+}
+
+fn reason<'a>(choice: &'a Alternative<'_>) -> &'a str {
+    choice.finish_reason.as_ref().map_or("", |reason| &reason.0)
+}
+
+/// Why it ended, as it says itself; `None` where its host gave up.
+fn finish(choice: &Alternative<'_>) -> Option<Finish> {
+    match words::ending(reason(choice)) {
+        Ending::Finished(finish) => Some(finish),
+        Ending::Broken => None,
+    }
+}
+
 fn failed_or(text: &str, otherwise: Flaw) -> Flaw {
     answer::error_in(text).map_or(otherwise, Flaw::Failed)
 }
 
-/// There is content, or the reason to end explains why there is none.
-fn explained(choice: &Choice) -> bool {
-    !choice.parts.is_empty() || matches!(choice.finish, Finish::Length | Finish::ContentFilter)
-}
-
-fn choice(found: Alternative<'_>, id: &str) -> Result<Choice, Flaw> {
-    let reason = found.finish_reason.unwrap_or_default();
-    let Ending::Finished(finish) = words::ending(&reason.0) else {
-        return Err(Flaw::Failed(answer::given_up(&reason.0)));
-    };
+fn choice(found: Alternative<'_>, id: &str) -> Choice {
+    let finish = finish(&found).unwrap_or(Finish::Stop);
     let index = found.index.get().to_string();
     let parts = parts(found.message.or(found.delta).unwrap_or_default(), &[id, &index]);
     let called = parts.iter().any(|part| matches!(part, Part::ToolCall(_)));
-    Ok(Choice { parts, finish: words::settle(finish, called), logprobs: answer::logprobs(found.logprobs) })
+    Choice { parts, finish: words::settle(finish, called), logprobs: answer::logprobs(found.logprobs) }
 }
 
 fn parts(mut said: Said<'_>, seeds: &[&str; 2]) -> Vec<Part> {

@@ -60,7 +60,7 @@ impl Decoder for ChatDecoder {
         if self.done {
             return Decoded::Known;
         }
-        let Ok(text) = std::str::from_utf8(&frame.data) else {
+        let Ok(text) = simdutf8::basic::from_utf8(&frame.data) else {
             return Decoded::Corrupt("a chunk is not valid UTF-8");
         };
         let text = text.trim();

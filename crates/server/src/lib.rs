@@ -1,8 +1,8 @@
 //! The HTTP endpoint: bytes from callers in, bytes in their dialect out.
 //!
-//! Knows HTTP and nothing about providers. Reading order: [`serve`] (sockets, drain) → [`app`] (the router) →
-//! `routes` (the table of paths, one file per surface) → `relay` (an answer becomes a response) and `reply` (an error
-//! becomes one: the only place that knows status codes).
+//! Knows HTTP and nothing about providers. Reading order: [`serve`] (sockets, drain) → [`app`] (chat, and a router for
+//! the rest) → `routes` (the table of paths, one file per surface) → `relay` (an answer becomes a response) and `reply`
+//! (an error becomes one: the only place that knows status codes).
 
 mod accept;
 mod app;

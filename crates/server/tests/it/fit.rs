@@ -176,6 +176,25 @@ async fn an_answer_without_end_falls_through() {
     }
 }
 
+/// An answer that was withheld goes to the next target where the route says so, although its bytes could be passed on.
+#[tokio::test]
+async fn a_withheld_answer_falls_through_where_the_route_says_so() {
+    let answer = |text: &str, finish: &str| {
+        let body = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices":
+            [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}]});
+        canned_json(200, &body.to_string())
+    };
+    for (on_refusal, trail) in [("stop", "alder:ok"), ("next", "alder:refused,birch:ok")] {
+        let withheld = Canned::start(answer("", "content_filter"), After::Keep).await.unwrap();
+        let right = Canned::start(answer("birch heard", "stop"), After::Keep).await.unwrap();
+        let plot = Plot::default().guest(Speaks::OpenAiChat, withheld.address());
+        let plot = plot.guest(Speaks::OpenAiChat, right.address());
+        let stage = plot.route(&format!("on_refusal = \"{on_refusal}\"")).open().await;
+        let told = stage.ask(Way::OpenAi, false).await;
+        assert_eq!((told.status, told.trail()), (200, trail), "{told:?}");
+    }
+}
+
 /// A redirect is not followed: it is a base URL that is wrong, and the key stays here.
 #[tokio::test]
 async fn redirects_are_not_followed() {
